@@ -1,0 +1,105 @@
+"""Every error that mtkparams raises for a mistake in a call, with a standard base class each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnknownNameError(KeyError, AttributeError):
+    """A name that nothing declares; the message suggests the nearest names."""
+
+    # `KeyError` prints the repr of its argument: quotes and escapes would hide the advice.
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ShapeError(ValueError):
+    """A value or a vector whose shape is not the declared one."""
+
+
+class KindError(TypeError):
+    """A value of the wrong kind: text for a number, integers for a vector of floats, and so on."""
+
+
+class BoundParameterError(ValueError):
+    """A dependent parameter (`bind=`) that was given a value; only the names it reads can be set."""
+
+
+class OverlapError(ValueError):
+    """One entry named twice in one call: a name and its element, or two spellings of one name."""
+
+
+class CycleError(ValueError):
+    """Bindings that depend on themselves; the message shows the path of the cycle."""
+
+
+class MissingValueError(ValueError):
+    """A parameter without a value; the message names what waits for it."""
+
+
+class NonFiniteError(ValueError):
+    """A declared value that is NaN or infinite."""
+
+
+class OutOfBoundsError(ValueError):
+    """A value on or outside its declared bounds."""
+
+
+class PortionError(ValueError):
+    """A portion that this object does not have, or that was partitioned away."""
+
+
+class DeclarationError(ValueError):
+    """A declaration that contradicts itself, or a name that cannot be a name."""
+
+
+class FileError(ValueError):
+    """A file that is not a whole, unaltered parameter file of a version that this library reads."""
+
+
+class MismatchError(ValueError):
+    """A file or dictionary and a declaration that do not hold the same names.
+
+    **Attributes:**
+
+    - `missing`: names that the declaration has and the file has not.
+    - `left_over`: names that the file has and the declaration has not.
+    - `changed`: names that both have, with another shape or kind.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        missing: tuple[str, ...] = (),
+        left_over: tuple[str, ...] = (),
+        changed: tuple[str, ...] = (),
+    ):
+        super().__init__(message)
+        self.missing = missing
+        self.left_over = left_over
+        self.changed = changed
+
+
+class MismatchWarning(UserWarning):
+    """What `MismatchError` says, where the caller asked to go on (`strict=False`)."""
+
+
+def unknown_name(
+    name: str, known: Iterable[str], where: str = "these parameters"
+) -> UnknownNameError:
+    """An `UnknownNameError` for `name` with the nearest of the `known` names in its message."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if not near:
+        # A short name inside a namespace ("k" for "tank.k") is far in edit distance, near in mind.
+        near = [k for k in known if k.rsplit(".", 1)[-1] == name.rsplit(".", 1)[-1]][:3]
+    if near:
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?"
+    elif not known:
+        hint = " They have no names at all."
+    elif len(known) <= 8:
+        hint = f" They are {', '.join(repr(n) for n in known)}."
+    else:
+        hint = " `p.names()` lists them."
+    return UnknownNameError(f"No {name!r} among {where}.{hint}")

@@ -1,0 +1,142 @@
+"""From declarations to a parameter object."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import (
+    BoundParameterError,
+    DeclarationError,
+    KindError,
+    MissingValueError,
+    OverlapError,
+    unknown_name,
+)
+from ..parameters import Initial, MTKParameters
+from ..parameters._bindings import check_bindings, readers_of
+from ..parameters._names import check_declarable, plain, split_index
+from ..parameters._portions import PORTIONS, VECTORS
+from ._layout import lay_out
+from ._parameter import Parameter
+from ._values import take_apart
+
+
+def parameters(
+    declarations: Mapping[str | Initial, Any], values: Mapping[str | Initial, Any] | None = None
+) -> MTKParameters:
+    """The parameter object of named declarations, without any model.
+
+    **Arguments:**
+
+    - `declarations`: for each name an `mtk.Parameter`, or just its default. Names are dotted
+      (`"tank.k"`); `mtk.Initial("x")` names the initial value of an unknown. Floats, arrays of them
+      and the weights of an `eqx.Module` become tunable; integers and truth values constants; text
+      and functions nonnumeric. Portions keep the order of declaration.
+    - `values`: values by name that take the place of defaults, also of single entries (`"tau[1]"`).
+
+    **Raises:** `DeclarationError` (names, contradictions), `MissingValueError`, `CycleError`,
+    `NonFiniteError`, `OutOfBoundsError`, `KindError`, `ShapeError`, `OverlapError`,
+    `UnknownNameError`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({
+        ...     "alpha": mtk.Parameter(0.55, bounds=(0.0, None), unit="1/year"),
+        ...     "gain": mtk.Parameter(bind=lambda p: 2 * p.alpha),
+        ...     "order": 3,
+        ... })
+        >>> p["gain"].item(), p.names(mtk.Tunable), p.names(mtk.Constants)
+        (1.1, ('alpha',), ('order',))
+    """
+    declared = _declared(declarations)
+    declared, entries = _given(declared, values or {})
+    missing = tuple(n for n, d in declared.items() if d.default is None and d.bind is None)
+    if missing:
+        raise _missing(declared, missing)
+    p = _build(declared)
+    check_bindings(p)
+    return p.set(entries) if entries else p
+
+
+def _build(declared: Mapping[str, Parameter]) -> MTKParameters:
+    taken = {n: take_apart(n, d) for n, d in declared.items() if d.bind is None}
+    index, filled = lay_out(declared, taken)
+    fields = {q.value: filled[q][0] if q in VECTORS else filled[q] for q in PORTIONS}
+    return MTKParameters(**fields, index=index)
+
+
+def _declared(declarations: Mapping[str | Initial, Any]) -> dict[str, Parameter]:
+    if not isinstance(declarations, Mapping):
+        raise KindError(
+            f"Declarations are a dictionary {{name: value}}, got {type(declarations).__name__}."
+        )
+    declared: dict[str, Parameter] = {}
+    for key, value in declarations.items():
+        name = plain(key)
+        check_declarable(name)
+        if name in declared:
+            raise OverlapError(
+                f"{name!r} is declared twice, once as mtk.Initial(...) and once as text."
+            )
+        declared[name] = value if isinstance(value, Parameter) else Parameter(value)
+    for name in declared:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            prefix = ".".join(parts[:depth])
+            if prefix in declared and not name.startswith("Initial("):
+                raise DeclarationError(
+                    f"{prefix!r} is a parameter and also the namespace of {name!r}. Rename one."
+                )
+    return declared
+
+
+def _given(
+    declared: dict[str, Parameter], values: Mapping[str | Initial, Any]
+) -> tuple[dict[str, Parameter], dict[str, Any]]:
+    """Declarations with `values` as their defaults, and what was given for single entries."""
+    declared, entries = dict(declared), {}
+    seen: set[str] = set()
+    for key, value in values.items():
+        name = plain(key)
+        split = split_index(name)
+        base = name if name in declared or split is None else split[0]
+        if base not in declared:
+            # A path inside a pytree is resolved once the pytree is laid out.
+            if any(base.startswith(known) for known in declared):
+                entries[name] = value
+                continue
+            raise unknown_name(name, declared, "the declarations")
+        if declared[base].bind is not None:
+            raise BoundParameterError(
+                f"{base!r} is declared with bind= and takes no value. Give one to what it reads."
+            )
+        if base in seen and (base == name or base in {plain(k) for k in values}):
+            raise OverlapError(f"{base!r} and an entry of it are both given. Keep one of them.")
+        seen.add(base)
+        if base == name:
+            declared[name] = dataclasses.replace(declared[name], default=value)
+        else:
+            entries[name] = value
+    return declared, entries
+
+
+def _missing(declared: Mapping[str, Parameter], missing: tuple[str, ...]) -> MissingValueError:
+    # Numbers stand in for what is missing, so that the bindings can be asked what they read.
+    stand_in = {
+        n: Parameter(0.5, tunable=d.tunable, discrete=d.discrete) if n in missing else d
+        for n, d in declared.items()
+    }
+    waiting = readers_of(_build(stand_in))
+    lines = []
+    for name in missing:
+        readers = waiting.get(name, ())
+        lines.append(
+            f"{name!r}" + (f" (read by {', '.join(map(repr, readers))})" if readers else "")
+        )
+    return MissingValueError(
+        f"No value for {', '.join(lines)}. Give a default in the declaration, or a value in "
+        "mtk.parameters(declarations, {name: value})."
+    )

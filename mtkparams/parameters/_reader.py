@@ -1,0 +1,189 @@
+"""Reading by place and by name, with one split of each buffer in each trace."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import get_opaque_trace_state
+from jaxtyping import Array
+
+from ..errors import BoundParameterError, CycleError, PortionError
+from ._index import Entry, Index, Leaf, Place, Target, part_of, rebuild
+from ._names import Name
+from ._portions import Portion
+
+Buffers: TypeAlias = "Mapping[Portion, tuple[Array | None, ...]]"
+
+# Places are split off in two steps, first into groups of this many. Reading one name of 10,000
+# then costs 157 + 64 pieces rather than 10,000, and the gradient of reading all stays linear.
+_GROUP = 64
+
+
+class Reader:
+    """Reads names from buffers, and remembers the pieces of each buffer that it has split.
+
+    `x[i:j]` once for each of K names transposes into K additions of whole vectors, so that a
+    gradient costs K squared; one `lax.split` transposes into one concatenation.
+    """
+
+    __slots__ = ("buffers", "index", "pieces")
+
+    def __init__(self, index: Index, buffers: Buffers):
+        self.index = index
+        self.buffers = buffers
+        self.pieces: dict[Any, list[Array]] = {}
+
+    def place(self, place: Place, name: str) -> Array:
+        """The array at `place`, with the leading axes of a batch in front."""
+        buffer = self.buffer(place, name)
+        if _at_home(buffer):
+            flat = self._split(place, buffer)
+        else:
+            flat = lax.slice_in_dim(buffer, place.start, place.stop, axis=-1)
+        return flat.reshape(flat.shape[:-1] + place.shape)
+
+    def buffer(self, place: Place, name: str) -> Array:
+        buffer = self.buffers[place.portion][place.buffer]
+        if buffer is None:
+            raise PortionError(
+                f"{name!r} is not in this object: its portion {place.portion!r} was partitioned "
+                "away. Read it after mtk.combine(free, rest), or from the other part."
+            )
+        return buffer
+
+    def _split(self, place: Place, buffer: Array) -> Array:
+        at = (place.portion, place.buffer)
+        places = self.index.runs[at]
+        groups, firsts = _groups(self.index, at)
+        number = bisect.bisect_right(firsts, _position(self.index, place)) - 1
+        if at not in self.pieces:
+            self.pieces[at] = _split_at(buffer, [sum(p.size for p in g) for g in groups])
+        if (at, number) not in self.pieces:
+            self.pieces[at, number] = _split_at(
+                self.pieces[at][number], [p.size for p in groups[number]]
+            )
+        return self.pieces[at, number][_position(self.index, place) - firsts[number]]
+
+    def leaf(self, leaf: Leaf, name: str) -> Array | None:
+        return None if leaf.place is None else self.place(leaf.place, name + leaf.path)
+
+    def value(self, entry: Entry, bound: BoundValues) -> Any:
+        """The value of an entry: an array, a pytree, a string; dependent ones are evaluated."""
+        if entry.bind is not None:
+            refuse_parts(self.buffers, entry.name)
+            return bound.value(entry)
+        if entry.is_array:
+            return self.leaf(entry.leaves[0], entry.name)
+        return rebuild(entry.skeleton, [self.leaf(leaf, entry.name) for leaf in entry.leaves])
+
+    def name(self, name: Name, bound: BoundValues) -> Any:
+        """The value under `name`, which may be an entry, an array inside a pytree, or a part."""
+        target = self.index.find(name)
+        bound.note(target.entry.name)
+        if target.leaf is None:
+            value = self.value(target.entry, bound)
+        else:
+            value = self.leaf(target.leaf, target.entry.name)
+        return value if target.items is None else self._part(target, value)
+
+    def _part(self, target: Target, value: Any) -> Array:
+        leaf = target.leaf
+        shape = jnp.shape(value) if leaf is None or leaf.place is None else leaf.place.shape
+        part_of(target, shape)  # for its error: JAX clamps an index that is out of range
+        lead = (slice(None),) * (jnp.ndim(value) - len(shape))
+        return value[(*lead, *(target.items or ()))]
+
+
+class BoundValues:
+    """Dependent parameters during one read: each evaluated once, with the path that led to it.
+
+    `reads` collects, for each of them, the names that its binding looked at.
+    """
+
+    __slots__ = ("make_view", "path", "reads", "values")
+
+    def __init__(self, make_view: Callable[[BoundValues], Any]):
+        self.make_view = make_view
+        self.path: tuple[str, ...] = ()
+        self.values: dict[str, Any] = {}
+        self.reads: dict[str, dict[str, None]] = {}
+
+    def note(self, name: str) -> None:
+        if self.path:
+            self.reads.setdefault(self.path[-1], {})[name] = None
+
+    def value(self, entry: Entry) -> Any:
+        if entry.name in self.path:
+            start = self.path.index(entry.name)
+            cycle = " -> ".join((*self.path[start:], entry.name))
+            raise CycleError(
+                f"These bindings depend on themselves: {cycle}. Give one of them a value."
+            )
+        if entry.name not in self.values:
+            assert entry.bind is not None
+            inner = BoundValues(self.make_view)
+            inner.path = (*self.path, entry.name)
+            inner.values, inner.reads = self.values, self.reads
+            try:
+                value = entry.bind(self.make_view(inner))
+            except CycleError:
+                raise
+            except Exception as error:
+                error.add_note(f"This happened in the binding of parameter {entry.name!r}.")
+                raise
+            self.values[entry.name] = jax.tree.map(_as_array, value)
+        return self.values[entry.name]
+
+
+def _as_array(x: Any) -> Any:
+    return jnp.asarray(x) if eqx.is_array_like(x) and not isinstance(x, jax.Array) else x
+
+
+def refuse_parts(buffers: Buffers, name: str) -> None:
+    """Raises where a dependent parameter is asked of a part: a gradient or an optimizer's state.
+
+    A binding maps values to values. Applied to a gradient it would give a number, and a wrong one.
+    """
+    for portion, own in buffers.items():
+        if any(buffer is None for buffer in own):
+            raise BoundParameterError(
+                f"{name!r} is a dependent parameter, and this object is a part without its "
+                f"{portion!r} (a gradient, an optimizer's state or a partition), where a binding "
+                "means nothing. Read it after mtk.combine(free, rest)."
+            )
+
+
+def _at_home(buffer: Array) -> bool:
+    # Pieces may be remembered only where they belong to the trace that their buffer belongs to;
+    # pieces made inside an inner trace would leak out of it. Without these attributes, in some
+    # later JAX, every read slices: right, with a slower gradient.
+    trace = getattr(buffer, "_trace", None) if isinstance(buffer, jax.core.Tracer) else None
+    current = getattr(get_opaque_trace_state(convention="mtkparams"), "_trace_ref", None)
+    return trace is not None and current is not None and current() is trace
+
+
+def _split_at(flat: Array, sizes: list[int]) -> list[Array]:
+    return [flat] if len(sizes) == 1 else list(lax.split(flat, sizes, axis=flat.ndim - 1))
+
+
+def _groups(index: Index, at: tuple[Portion, int]) -> tuple[list[tuple[Place, ...]], list[int]]:
+    key = ("groups", at)
+    if key not in index.memo:
+        places = index.runs[at]
+        firsts = list(range(0, len(places), _GROUP))
+        index.memo[key] = ([places[i : i + _GROUP] for i in firsts], firsts)
+    return index.memo[key]
+
+
+def _position(index: Index, place: Place) -> int:
+    key = ("positions", place.portion, place.buffer)
+    if key not in index.memo:
+        places = index.runs[place.portion, place.buffer]
+        index.memo[key] = {p: i for i, p in enumerate(places)}
+    return index.memo[key][place]

@@ -1,0 +1,150 @@
+"""Writing by name: new buffers, and a new index where text or functions change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ..errors import BoundParameterError, KindError, ShapeError
+from ._dtypes import family, fits, promoted
+from ._fingerprint import fingerprint
+from ._index import Entry, Hole, Index, Target
+from ._names import Name, plain
+from ._reader import Buffers
+from ._selection import At, Piece, Selection, refuse_overlaps
+from ._vector import convert, present, put, with_buffers
+
+
+def write(
+    index: Index, buffers: Buffers, values: Mapping[Name, Any], cast: bool
+) -> tuple[Index, Buffers]:
+    """`buffers` with `values` under their names, and the index that then describes them."""
+    if not isinstance(values, Mapping):
+        raise KindError(f"Values are set by name, p.set({{'name': value}}); got {values!r}.")
+    pieces: list[Piece] = []
+    arrays: list[Any] = []
+    skeletons: dict[str, Any] = {}
+    for name, value in values.items():
+        target = index.find(name)
+        if target.entry.bind is not None:
+            raise BoundParameterError(
+                f"{plain(name)!r} is a dependent parameter (bind=): its value follows from the names "
+                "that it reads. Set those, or declare it without bind."
+            )
+        if target.leaf is not None:
+            pieces.append(Piece.of(target))
+            arrays.append(value)
+            continue
+        leaves, skeleton = _take_apart(target.entry, value)
+        if fingerprint(skeleton) != fingerprint(target.entry.skeleton):
+            skeletons[target.entry.name] = skeleton
+        for leaf, array in zip(target.entry.leaves, leaves):
+            pieces.append(Piece.of(Target(target.entry, leaf, None)))
+            arrays.append(array)
+    selection = Selection(tuple(pieces), None)
+    refuse_overlaps(selection)
+    return _with_skeletons(index, skeletons), _write(selection, buffers, arrays, cast)
+
+
+def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool) -> Buffers:
+    new: dict[At, Array] = {}
+    for at in selection.places():
+        buffer = present(at, buffers)
+        mine = [(q, v) for q, v in zip(selection.pieces, arrays) if q.at == at]
+        flat = [_flat(piece, value, buffer) for piece, value in mine]
+        # A Python number takes the dtype of its buffer: it has no precision of its own.
+        strong = [v.dtype for (_, given), v in zip(mine, flat) if not _is_weak(given, buffer)]
+        dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
+        names = [piece.label for piece, _ in mine]
+        flat = [convert(v, dtype, [name]) for v, name in zip(flat, names)]
+        lead = max((v.shape[:-1] for v in flat), key=len)
+        parts = [jnp.broadcast_to(v, (*lead, v.shape[-1])) for v in flat]
+        positions = np.concatenate([piece.positions for piece, _ in mine])
+        new[at] = put(buffer.astype(dtype), positions, jnp.concatenate(parts, axis=-1))
+    return with_buffers(buffers, new)
+
+
+def _is_weak(value: Any, buffer: Array) -> bool:
+    if isinstance(value, bool | int | float | complex):
+        plain_kind = np.asarray(value).dtype
+    elif isinstance(value, jax.Array) and value.weak_type:
+        plain_kind = value.dtype
+    elif isinstance(value, list | tuple):
+        plain_kind = np.asarray(value).dtype
+    else:
+        return False
+    return fits(plain_kind, buffer.dtype)
+
+
+def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
+    name = piece.label
+    is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise KindError(
+            f"{name!r} is {'a random key' if is_key else 'a number or an array of numbers'}, "
+            f"got {type(value).__name__} {_short(value)}."
+        ) from error
+    if is_key != jnp.issubdtype(array.dtype, jax.dtypes.extended):
+        want, got = ("a random key", "numbers") if is_key else ("numbers", "a random key")
+        raise KindError(f"{name!r} holds {want}, got {got}.")
+    if not is_key and family(array.dtype) == "c" and family(buffer.dtype) != "c":
+        raise KindError(
+            f"{name!r} is real ({buffer.dtype.name}), got {array.dtype.name}. Take the real part, or "
+            "declare the parameter complex."
+        )
+    shape, lead = piece.shape, buffer.shape[:-1]
+    if array.shape not in (shape, (*lead, *shape)):
+        batch = f", or {(*lead, *shape)} with the batch in front" if lead else ""
+        hint = f" Fill it with jnp.full({shape}, ...)." if array.ndim == 0 else ""
+        raise ShapeError(f"{name!r} has shape {shape}{batch}, got {array.shape}.{hint}")
+    return array.reshape((*array.shape[: array.ndim - len(shape)], -1))
+
+
+def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
+    """The arrays of a new value for a pytree, a text or a function, and what is static in it."""
+    if isinstance(entry.skeleton, str) and not isinstance(value, str):
+        raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {_short(value)}.")
+    if callable(entry.skeleton) and not callable(value):
+        raise KindError(
+            f"{entry.name!r} is a function, got {type(value).__name__} {_short(value)}."
+        )
+    holes, structure = jax.tree.flatten(entry.skeleton)
+    leaves, found = jax.tree.flatten(value)
+    if structure != found:
+        raise KindError(
+            f"{entry.name!r} is a {type(entry.skeleton).__name__} of structure {structure}, "
+            f"got {found}. Give a value of the same structure, or declare it anew."
+        )
+    arrays = [x for x, hole in zip(leaves, holes) if isinstance(hole, Hole)]
+    static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes)]
+    late = [x for x in static if eqx.is_array(x)]
+    if late:
+        raise KindError(
+            f"{entry.name!r} has an array where its declaration has none. Declare it anew with "
+            "mtk.parameters({...})."
+        )
+    return arrays, structure.unflatten(static)
+
+
+def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:
+    if not skeletons:
+        return index
+    entries = (
+        dataclasses.replace(entry, skeleton=skeletons[name]) if name in skeletons else entry
+        for name, entry in index.entries.items()
+    )
+    return Index.of(tuple(entries), index.widths)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
