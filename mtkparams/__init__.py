@@ -13,11 +13,14 @@ from .parameters import Nonnumeric as Nonnumeric
 from .parameters import Portion as Portion
 from .parameters import Tunable as Tunable
 from .parameters import View as View
+from .parameters import bounds as bounds
 from .parameters import canonicalize as canonicalize
 from .parameters import combine as combine
 from .parameters import filter_spec as filter_spec
+from .parameters import from_unconstrained as from_unconstrained
 from .parameters import hasportion as hasportion
 from .parameters import labels as labels
 from .parameters import param_labels as param_labels
 from .parameters import partition as partition
 from .parameters import replace as replace
+from .parameters import to_unconstrained as to_unconstrained

@@ -1,5 +1,8 @@
 """What a parameter object is: portions, names and places, vectors out of it and back."""
 
+from ._bounds import bounds as bounds
+from ._coordinates import from_unconstrained as from_unconstrained
+from ._coordinates import to_unconstrained as to_unconstrained
 from ._labels import labels as labels
 from ._mtkparameters import MTKParameters as MTKParameters
 from ._names import Initial as Initial

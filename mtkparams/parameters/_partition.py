@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 
 from ..errors import KindError, OverlapError
+from ._bounds import of_piece
 from ._index import Entry, Index, Leaf, Place
 from ._mtkparameters import MTKParameters
 from ._names import Name
@@ -188,19 +189,10 @@ def _add(entries: dict[str, Entry], piece: Piece, place: Place) -> None:
         return
     about = dataclasses.replace(
         entry.about,
-        lower=_bound(entry.about.lower, piece),
-        upper=_bound(entry.about.upper, piece),
+        lower=of_piece(entry.about.lower, piece),
+        upper=of_piece(entry.about.upper, piece),
     )
     entries[piece.label] = Entry(piece.label, piece.at[0], (Leaf("", place),), about=about)
-
-
-def _bound(bound: Any, piece: Piece) -> Any:
-    """Bounds of the part that a piece picks out of an array."""
-    target = piece.target
-    if bound is None or bound.ndim == 0 or target is None or target.leaf is None:
-        return bound
-    assert target.leaf.place is not None
-    return bound.ravel()[piece.positions - target.leaf.place.start].reshape(piece.shape)
 
 
 def combine(free: Any, rest: MTKParameters) -> MTKParameters:
