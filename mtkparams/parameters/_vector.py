@@ -86,7 +86,8 @@ def scatter(selection: Selection, buffers: Buffers, vector: Any, keep_precision:
         positions = np.concatenate([positions for positions, _ in runs])
         values = runs[0][1] if len(runs) == 1 else jnp.concatenate([v for _, v in runs], axis=-1)
         names = [piece.name for piece in selection.pieces if piece.at == at]
-        new[at] = put(buffer.astype(dtype), positions, convert(values, dtype, names))
+        was = take(buffer, positions)
+        new[at] = put(buffer.astype(dtype), positions, convert(values, dtype, names, was))
     return with_buffers(buffers, new)
 
 
@@ -186,22 +187,31 @@ def _back(old: Any, given: Any, common: np.dtype, keep_precision: bool) -> np.dt
     return promoted([old, given])  # integers only, given floats: floats from now on
 
 
-def convert(values: Array, dtype: Any, names: list[str]) -> Array:
-    """`values` in `dtype`; where that loses something, it says so rather than lose it."""
+def convert(values: Array, dtype: Any, names: list[str], was: Array | None = None) -> Array:
+    """`values` in `dtype`; where that loses something, it says so rather than lose it.
+
+    `was` is what the values were before they went through a vector: an integer beyond the
+    precision of floats that did not change comes back as it was.
+    """
     if values.dtype == dtype:
         return values
     if fits(values.dtype, dtype):
         return values.astype(dtype)
     who = ", ".join(map(repr, dict.fromkeys(names)))
     if family(values.dtype) == "c":
-        values = eqx.error_if(
-            values, jnp.any(values.imag != 0), f"{who} is real, got a complex value."
-        )
-        return convert(values.real, dtype, names)
+        complex_text = f"{who} is real, got a complex value."
+        values = eqx.error_if(values, jnp.any(values.imag != 0), complex_text)
+        return convert(values.real, dtype, names, was)
     whole = {"i": "an integer", "b": "True or False"}[family(dtype)]
-    lost = values.astype(dtype).astype(values.dtype) != values
-    values = eqx.error_if(values, jnp.any(lost), f"{who} is {whole}, got a value that is not.")
-    return _to_integers(values, np.dtype(dtype), who)
+    new = _to_integers(values, np.dtype(dtype), who)
+    if was is None:
+        same = jnp.zeros(values.shape, bool)
+    else:
+        was = jnp.broadcast_to(was, values.shape)
+        same = was.astype(values.dtype) == values
+        new = jnp.where(same, was, new)
+    lost = ~same & (new.astype(values.dtype) != values)
+    return eqx.error_if(new, jnp.any(lost), f"{who} is {whole}, got a value that is not.")
 
 
 def _to_integers(values: Array, dtype: np.dtype, who: str) -> Array:
