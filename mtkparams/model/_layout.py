@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import KindError
 from ..parameters import Portion
 from ..parameters._dtypes import promoted
 from ..parameters._index import About, Entry, Index, Leaf, Place
@@ -35,10 +36,11 @@ def lay_out(
         leaves = []
         for part in taken[name].parts:
             portion = part.portion
-            dtype = _dtype(part, vector)
+            dtype = vector if portion in VECTORS else _dtype(part)
             buffers = contents[portion]
             buffers.setdefault(dtype, [])
             start = sizes.get((portion, dtype), 0)
+            _check_fits(name, part, dtype)
             place = Place(portion, list(buffers).index(dtype), start, part.array.shape)
             buffers[dtype].append(part.array)
             sizes[portion, dtype] = place.stop
@@ -53,17 +55,30 @@ def lay_out(
     return index, filled
 
 
-def _dtype(part: Part, vector: Any) -> Any:
-    if part.portion in VECTORS:
-        return vector
-    # `result_type` turns 64 bits into 32 where x64 is off, and knows nothing of random keys.
-    return part.array.dtype if part.is_key else jnp.result_type(part.array.dtype)
+def _dtype(part: Part) -> Any:
+    # 64 bits become 32 where x64 is off; random keys have a dtype of their own kind.
+    return part.array.dtype if part.is_key else jax.dtypes.canonicalize_dtype(part.array.dtype)
+
+
+def _check_fits(name: str, part: Part, dtype: Any) -> None:
+    """Raises where a value would change by more than rounding, such as 2**40 in 32 bits."""
+    if part.is_key or isinstance(part.array, jax.core.Tracer):
+        return
+    given = np.asarray(part.array)
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = given.astype(dtype)
+    whole = jnp.issubdtype(dtype, jnp.integer)
+    if (stored != given).any() if whole else not np.isfinite(stored.astype(complex)).all():
+        raise KindError(
+            f"The value of {name + part.path!r} does not fit into {np.dtype(dtype).name}. For 64 "
+            "bits, set jax.config.update('jax_enable_x64', True) before any array is made."
+        )
 
 
 def _float_dtype(taken: Mapping[str, Taken]) -> Any:
     """The common dtype of the tunable and the initial vector; plain numbers follow the arrays."""
     parts = [part for one in taken.values() for part in one.parts if part.portion in VECTORS]
-    strong = {jnp.result_type(part.array.dtype) for part in parts if not part.is_weak}
+    strong = {_dtype(part) for part in parts if not part.is_weak}
     return promoted(strong) if strong else jnp.result_type(float)
 
 
