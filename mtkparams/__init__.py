@@ -1,6 +1,7 @@
 """Parameters for differential-equation models in JAX: named outside, flat inside, each in its role."""
 
 from . import errors as errors
+from . import io as io
 from .model import Parameter as Parameter
 from .model import parameters as parameters
 from .parameters import Caches as Caches
@@ -16,6 +17,7 @@ from .parameters import View as View
 from .parameters import bounds as bounds
 from .parameters import canonicalize as canonicalize
 from .parameters import combine as combine
+from .parameters import describe as describe
 from .parameters import filter_spec as filter_spec
 from .parameters import from_unconstrained as from_unconstrained
 from .parameters import hasportion as hasportion
@@ -24,3 +26,5 @@ from .parameters import param_labels as param_labels
 from .parameters import partition as partition
 from .parameters import replace as replace
 from .parameters import to_unconstrained as to_unconstrained
+
+__version__ = "0.1.0"  # the same as in pyproject.toml; a test compares them

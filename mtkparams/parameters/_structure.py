@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 from jaxtyping import Array
 
 from ..errors import PortionError
 from ._mtkparameters import MTKParameters
 from ._portions import Portion
-from ._selection import Selection, What, select
+from ._reader import is_absent
+from ._selection import Names, Selection, What, select
 from ._vector import gather, scatter
 
 Repack: TypeAlias = Callable[[Any], MTKParameters]
@@ -27,9 +28,15 @@ def hasportion(portion: Portion, p: MTKParameters) -> bool:
         (True, False)
     """
     buffers = p.buffers
-    return select(portion, p.index, buffers).size > 0 and None not in buffers[portion]
+    return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
 
 
+@overload
+def canonicalize(
+    what: Portion, p: MTKParameters
+) -> tuple[Array, Repack, bool] | tuple[None, None, None]: ...
+@overload
+def canonicalize(what: Names, p: MTKParameters) -> tuple[Array, Repack, bool]: ...
 def canonicalize(
     what: What, p: MTKParameters
 ) -> tuple[Array, Repack, bool] | tuple[None, None, None]:

@@ -24,36 +24,37 @@ class View:
         (0.3, ['area', 'k'])
     """
 
-    __slots__ = ("_get", "_index", "_prefix")
+    # Two underscores: Python then adds the name of the class, and no parameter is hidden by them.
+    __slots__ = ("__get", "__index", "__prefix")
 
     def __init__(self, index: Index, get: Callable[[Name], Any], prefix: str = ""):
-        self._index = index
-        self._get = get
-        self._prefix = prefix
+        self.__index = index
+        self.__get = get
+        self.__prefix = prefix
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        name = self._prefix + attribute
-        if name in self._index.entries:
-            return self._get(name)
-        if name in self._index.namespaces:
-            return View(self._index, self._get, name + ".")
-        where = f"the names in {self._prefix[:-1]!r}" if self._prefix else "these parameters"
-        raise unknown_name(attribute, self._index.namespaces.get(self._prefix[:-1], ()), where)
+        name = self.__prefix + attribute
+        if name in self.__index.entries:
+            return self.__get(name)
+        if name in self.__index.namespaces:
+            return View(self.__index, self.__get, name + ".")
+        where = f"the names in {self.__prefix[:-1]!r}" if self.__prefix else "these parameters"
+        raise unknown_name(attribute, self.__index.namespaces.get(self.__prefix[:-1], ()), where)
 
     def __getitem__(self, name: Name) -> Any:
-        return self._get(self._prefix + plain(name))
+        return self.__get(self.__prefix + plain(name))
 
     def __contains__(self, name: object) -> bool:
-        return self._prefix + plain(name) in self._index
+        return self.__prefix + plain(name) in self.__index
 
     def __iter__(self) -> Iterator[str]:
-        names = (n for n in self._index if n.startswith(self._prefix))
-        return (name[len(self._prefix) :] for name in names)
+        names = (n for n in self.__index if n.startswith(self.__prefix))
+        return (name[len(self.__prefix) :] for name in names)
 
     def __dir__(self) -> list[str]:
-        return list(self._index.namespaces.get(self._prefix[:-1], ()))
+        return list(self.__index.namespaces.get(self.__prefix[:-1], ()))
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
