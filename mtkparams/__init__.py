@@ -1,9 +1,10 @@
 """Parameters for differential-equation models in JAX: named outside, flat inside, each in its role."""
 
+import importlib as _importlib
+import typing as _typing
+
 from . import errors as errors
-from . import io as io
 from .model import Parameter as Parameter
-from .model import parameters as parameters
 from .parameters import Caches as Caches
 from .parameters import Constants as Constants
 from .parameters import Discrete as Discrete
@@ -27,4 +28,22 @@ from .parameters import partition as partition
 from .parameters import replace as replace
 from .parameters import to_unconstrained as to_unconstrained
 
+# isort: split
+# After the folder of the same name: the function is what `mtk.parameters` means, also to type checkers.
+from .model import parameters as parameters
+
 __version__ = "0.1.0"  # the same as in pyproject.toml; a test compares them
+
+if _typing.TYPE_CHECKING:
+    from . import io as io
+
+
+def __getattr__(name: str) -> _typing.Any:
+    # Few programs keep files, and every one waits for its imports: this chapter comes at first use.
+    if name == "io":
+        return _importlib.import_module("mtkparams.io")
+    raise AttributeError(f"module 'mtkparams' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "io"})

@@ -54,7 +54,7 @@ class Parameter:
     discrete: bool = False
     bind: Callable[[Any], Any] | None = None
     bounds: Any = None
-    scale: str | float | None = None
+    scale: str | int | float | None = None
     guess: Any = None
     prior: Any = None
     unit: str | None = None

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from ..errors import DeclarationError, KindError, NonFiniteError, OutOfBoundsError, ShapeError
 from ..parameters import Portion
-from ..parameters._dtypes import fits
+from ..parameters._dtypes import fits, is_plain
 from ..parameters._index import Hole
 from ._parameter import Parameter
 
@@ -73,7 +73,7 @@ def holds_numbers(x: Any) -> bool:
 
 def _as_number(value: Any) -> tuple[Any, bool] | None:
     """`value` as an array, and whether it was plain Python numbers; `None` for anything else."""
-    if isinstance(value, bool | int | float | complex):
+    if is_plain(value):
         return np.asarray(value), True
     if isinstance(value, jax.Array):
         return value, not is_key(value) and value.weak_type
@@ -92,7 +92,7 @@ def _as_list(value: list[Any] | tuple[Any, ...]) -> tuple[Any, bool] | None:
     nested = jax.tree.structure(value)
     if "{" in str(nested):
         return None  # dictionaries inside a list
-    weak = all(isinstance(x, bool | int | float | complex) for x in leaves)
+    weak = all(map(is_plain, leaves))
     try:
         if any(isinstance(x, Tracer) for x in leaves):
             return jnp.asarray(value), weak

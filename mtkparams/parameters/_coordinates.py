@@ -176,7 +176,7 @@ def _kinds(selection: Selection) -> Kinds:
     return kinds
 
 
-def _kind(scale: str | float | None, lower: float, upper: float) -> Kind:
+def _kind(scale: str | int | float | None, lower: float, upper: float) -> Kind:
     if isinstance(scale, int | float):
         return "divide"
     if scale in ("identity", "log", "log10"):

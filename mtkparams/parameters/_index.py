@@ -73,7 +73,7 @@ class About:
 
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
-    scale: str | float | None = None
+    scale: str | int | float | None = None
     guess: Any = None
     prior: Any = None
     unit: str | None = None

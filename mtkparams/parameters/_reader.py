@@ -91,7 +91,6 @@ class Reader:
 
     def _split(self, place: Place, buffer: Array, pieces: Pieces) -> Array:
         at = (place.portion, place.buffer)
-        places = self.index.runs[at]
         groups, firsts = _groups(self.index, at)
         number = bisect.bisect_right(firsts, _position(self.index, place)) - 1
         if at not in pieces:

@@ -18,8 +18,7 @@ from ._portions import VECTORS, Caches, Portion
 from ._reader import Buffers, is_absent
 
 # What a vector is made of: a portion, a name, or a list that mixes both.
-Names: TypeAlias = "Name | Iterable[Portion | Name]"
-What: TypeAlias = "Portion | Names"
+What: TypeAlias = "Portion | Name | Iterable[Portion | Name]"
 
 At: TypeAlias = "tuple[Portion, int]"
 

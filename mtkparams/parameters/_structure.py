@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 from jaxtyping import Array
 
@@ -11,7 +11,7 @@ from ..errors import PortionError
 from ._mtkparameters import MTKParameters
 from ._portions import Portion
 from ._reader import is_absent
-from ._selection import Names, Selection, What, select
+from ._selection import Selection, What, select
 from ._vector import gather, scatter
 
 Repack: TypeAlias = Callable[[Any], MTKParameters]
@@ -31,15 +31,9 @@ def hasportion(portion: Portion, p: MTKParameters) -> bool:
     return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
 
 
-@overload
-def canonicalize(
-    what: Portion, p: MTKParameters
-) -> tuple[Array, Repack, bool] | tuple[None, None, None]: ...
-@overload
-def canonicalize(what: Names, p: MTKParameters) -> tuple[Array, Repack, bool]: ...
 def canonicalize(
     what: What, p: MTKParameters
-) -> tuple[Array, Repack, bool] | tuple[None, None, None]:
+) -> tuple[Array | Any, Repack | Any, bool | Any]:  # `Any`: or else every caller checks for `None`
     """One vector of a portion or of a list of names, the way back, and whether it aliases `p`.
 
     **Arguments:**

@@ -33,7 +33,7 @@ class View:
         self.__prefix = prefix
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
+        if attribute.startswith("__") and attribute.endswith("__"):
             raise AttributeError(attribute)
         name = self.__prefix + attribute
         if name in self.__index.entries:

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import BoundParameterError, KindError, ShapeError
-from ._dtypes import family, fits, promoted
+from ._dtypes import family, fits, is_plain, promoted
 from ._fingerprint import fingerprint
 from ._index import Entry, Hole, Index, Target
 from ._names import Name, plain
@@ -89,7 +89,7 @@ def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
     """Whether `given`, which is `array` now, has no precision of its own and fits the buffer."""
     if jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
         return True
-    plain = all(isinstance(x, bool | int | float | complex) for x in jax.tree.leaves(given))
+    plain = all(map(is_plain, jax.tree.leaves(given)))
     return (plain or array.weak_type) and fits(array.dtype, buffer.dtype)
 
 
