@@ -14,7 +14,7 @@ from ..errors import KindError, ShapeError
 from ._fresh import fresh_buffers, own_copy
 from ._html import html
 from ._index import Index
-from ._names import Initial, Name
+from ._names import Initial
 from ._portions import PORTIONS, VECTORS, Caches, Portion
 from ._reader import BoundValues, Buffers, Reader, is_absent
 from ._table import short, table
@@ -55,8 +55,8 @@ class MTKParameters(eqx.Module):
     # What was read in this trace. In a slot: anything more in `__dict__` changes the treedef.
     __slots__ = ("_reader",)
 
-    tunable: Float[Array, "..."]
-    initials: Float[Array, "..."]
+    tunable: Float[Array, "..."]  # noqa: UP037, dots in quotes are any axes
+    initials: Float[Array, "..."]  # noqa: UP037
     discrete: tuple[Array, ...]
     constants: tuple[Array, ...]
     nonnumeric: tuple[Array, ...]
@@ -106,7 +106,7 @@ class MTKParameters(eqx.Module):
         """The buffers of each portion, a tuple each, also for the two that are one vector."""
         return {
             portion: (own,) if portion in VECTORS else own
-            for portion, own in zip(PORTIONS, self._fields())
+            for portion, own in zip(PORTIONS, self._fields(), strict=True)
         }
 
     def _fields(self) -> tuple[Any, ...]:
@@ -175,7 +175,9 @@ class MTKParameters(eqx.Module):
         # A function of parameters is one of a single set of them: `jnp.sum(p.tau)` of a batch is a
         # sum for each member. Buffers without the outermost axis of the batch serve all members.
         depth = max(buffer.ndim for own in self.buffers.values() for buffer in own)
-        axes = {q: tuple(0 if b.ndim == depth else None for b in own) for q, own in self.buffers.items()}
+        axes = {
+            q: tuple(0 if b.ndim == depth else None for b in own) for q, own in self.buffers.items()
+        }
         return eqx.filter_vmap(lambda p: p[spec], in_axes=(self.from_buffers(axes),))(self)
 
     def _own_reader(self) -> Reader:

@@ -17,7 +17,7 @@ from ..errors import BoundParameterError, KindError, ShapeError
 from ._dtypes import family, fits, is_plain, promoted
 from ._fingerprint import fingerprint
 from ._index import Entry, Hole, Index, Target
-from ._names import Name, plain
+from ._names import plain
 from ._reader import Buffers
 from ._selection import At, Piece, Selection, refuse_overlaps
 from ._vector import convert, present, put, widened, with_buffers
@@ -46,7 +46,7 @@ def write(
         leaves, skeleton = _take_apart(target.entry, value)
         if fingerprint(skeleton) != fingerprint(target.entry.skeleton):
             skeletons[target.entry.name] = skeleton
-        for leaf, array in zip(target.entry.leaves, leaves):
+        for leaf, array in zip(target.entry.leaves, leaves, strict=True):
             pieces.append(Piece.of(Target(target.entry, leaf, None)))
             arrays.append(array)
     selection = Selection(tuple(pieces), None)
@@ -58,13 +58,17 @@ def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool
     new: dict[At, Array] = {}
     for at in selection.places():
         buffer = present(at, buffers)
-        mine = [(q, v) for q, v in zip(selection.pieces, arrays) if q.at == at]
+        mine = [(q, v) for q, v in zip(selection.pieces, arrays, strict=True) if q.at == at]
         flat = [_flat(piece, value, buffer) for piece, value in mine]
         # A Python number takes the dtype of its buffer: it has no precision of its own.
-        strong = [v.dtype for (_, given), v in zip(mine, flat) if not _is_weak(given, v, buffer)]
+        strong = [
+            v.dtype
+            for (_, given), v in zip(mine, flat, strict=True)
+            if not _is_weak(given, v, buffer)
+        ]
         dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
         names = [piece.label for piece, _ in mine]
-        flat = [convert(v, dtype, [name]) for v, name in zip(flat, names)]
+        flat = [convert(v, dtype, [name]) for v, name in zip(flat, names, strict=True)]
         lead = max((v.shape[:-1] for v in flat), key=len)
         parts = [jnp.broadcast_to(v, (*lead, v.shape[-1])) for v in flat]
         positions = np.concatenate([piece.positions for piece, _ in mine])
@@ -140,15 +144,17 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
             f"{entry.name!r} is a {type(entry.skeleton).__name__} of structure {structure}, "
             f"got {found}. Give a value of the same structure, or declare it anew."
         )
-    arrays = [x for x, hole in zip(leaves, holes) if isinstance(hole, Hole)]
-    static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes)]
-    late = [x for x, old in zip(static, holes) if eqx.is_array(x) and not eqx.is_array(old)]
+    arrays = [x for x, hole in zip(leaves, holes, strict=True) if isinstance(hole, Hole)]
+    static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes, strict=True)]
+    late = [
+        x for x, old in zip(static, holes, strict=True) if eqx.is_array(x) and not eqx.is_array(old)
+    ]
     if late:
         raise KindError(
             f"{entry.name!r} has an array where its declaration has none. Declare it anew with "
             "mtk.parameters({...})."
         )
-    for new, old in zip(static, holes):
+    for new, old in zip(static, holes, strict=True):
         if not (isinstance(new, type(old)) or _both_functions(new, old) or _both_numbers(new, old)):
             raise KindError(
                 f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {_short(new)}."
