@@ -101,6 +101,8 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     name = piece.label
     is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError("text")  # NumPy would take a single letter, with a warning
         array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(
@@ -140,10 +142,7 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     holes, structure = jax.tree.flatten(entry.skeleton)
     leaves, found = jax.tree.flatten(value)
     if structure != found:
-        raise KindError(
-            f"{entry.name!r} is a {type(entry.skeleton).__name__} of structure {structure}, "
-            f"got {found}. Give a value of the same structure, or declare it anew."
-        )
+        raise _other_structure(entry, value, str(structure), str(found))
     arrays = [x for x, hole in zip(leaves, holes, strict=True) if isinstance(hole, Hole)]
     static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes, strict=True)]
     late = [
@@ -169,6 +168,18 @@ def _both_functions(new: Any, old: Any) -> bool:
 def _both_numbers(new: Any, old: Any) -> bool:
     # Among the settings of a Module. Of a truth value the type counts, of a number it does not.
     return type(new) in (int, float, complex) and type(old) in (int, float, complex)
+
+
+def _other_structure(entry: Entry, value: Any, structure: str, found: str) -> KindError:
+    declared, kind = type(entry.skeleton).__name__, type(value).__name__
+    cure = "Give a value of the same structure, or declare it anew."
+    if isinstance(entry.skeleton, eqx.Module):
+        # The structure of a Module lists every setting of every layer: pages that nobody reads.
+        got = "one with other settings or sizes" if kind == declared else f"{kind} {_short(value)}"
+        return KindError(f"{entry.name!r} is a {declared} as it was declared, got {got}. {cure}")
+    return KindError(
+        f"{entry.name!r} is a {declared} of structure {structure}, got {found}. {cure}"
+    )
 
 
 def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:
