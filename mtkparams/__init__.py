@@ -2,6 +2,8 @@
 
 from . import errors as errors
 from .model import Parameter as Parameter
+from .model import System as System
+from .model import Unknown as Unknown
 from .model import parameters as parameters
 from .parameters import Caches as Caches
 from .parameters import Constants as Constants
@@ -24,3 +26,8 @@ from .parameters import param_labels as param_labels
 from .parameters import partition as partition
 from .parameters import replace as replace
 from .parameters import to_unconstrained as to_unconstrained
+from .problems import UNSET as UNSET
+from .problems import ODEProblem as ODEProblem
+from .problems import Solution as Solution
+from .problems import remake as remake
+from .problems import solve as solve

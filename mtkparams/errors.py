@@ -54,6 +54,10 @@ class DeclarationError(ValueError):
     """A declaration that contradicts itself, or a name that cannot be a name."""
 
 
+class SolveError(RuntimeError):
+    """A solve that did not arrive; the message has the reason and advice."""
+
+
 class FileError(ValueError):
     """A file that is not a whole, unaltered parameter file of a version that this library reads."""
 

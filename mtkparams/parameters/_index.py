@@ -7,7 +7,7 @@ import functools
 import math
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -186,14 +186,7 @@ class Index:
     @functools.cached_property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """What comes after each prefix: `{"": ("k", "tank"), "tank": ("h",)}`."""
-        found: dict[str, dict[str, None]] = {"": {}}
-        for name in self.entries:
-            if name.startswith("Initial("):
-                continue
-            parts = name.split(".")
-            for depth, part in enumerate(parts):
-                found.setdefault(".".join(parts[:depth]), {})[part] = None
-        return {prefix: tuple(children) for prefix, children in found.items()}
+        return namespaces(self.entries)
 
     @functools.cached_property
     def bound(self) -> tuple[str, ...]:
@@ -262,6 +255,18 @@ class Index:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
+
+
+def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The parts of dotted names that come after each prefix; initial values are in none."""
+    found: dict[str, dict[str, None]] = {"": {}}
+    for name in names:
+        if name.startswith("Initial("):
+            continue
+        parts = name.split(".")
+        for depth, part in enumerate(parts):
+            found.setdefault(".".join(parts[:depth]), {})[part] = None
+    return {prefix: tuple(children) for prefix, children in found.items()}
 
 
 def _start(place: Place) -> tuple[int, int]:

@@ -32,9 +32,11 @@ class Reader:
     gradient costs K squared; one `lax.split` transposes into one concatenation.
     """
 
-    __slots__ = ("buffers", "index", "pieces")
+    __slots__ = ("buffers", "home", "index", "pieces")
 
-    def __init__(self, index: Index, buffers: Buffers):
+    def __init__(self, index: Index, buffers: Buffers, home: Any = None):
+        """`home` is the trace that the reader lives in; without one, that of each buffer."""
+        self.home = home
         self.index = index
         self.buffers = buffers
         self.pieces: dict[Any, list[Array]] = {}
@@ -42,7 +44,7 @@ class Reader:
     def place(self, place: Place, name: str) -> Array:
         """The array at `place`, with the leading axes of a batch in front."""
         buffer = self.buffer(place, name)
-        if _at_home(buffer):
+        if _at_home(buffer, self.home):
             flat = self._split(place, buffer)
         else:
             flat = lax.slice_in_dim(buffer, place.start, place.stop, axis=-1)
@@ -159,12 +161,19 @@ def refuse_parts(buffers: Buffers, name: str) -> None:
             )
 
 
-def _at_home(buffer: Array) -> bool:
-    # Pieces may be remembered only where they belong to the trace that their buffer belongs to;
+def trace_state() -> Any:
+    """What tells one trace from another."""
+    return get_opaque_trace_state(convention="mtkparams")
+
+
+def _at_home(buffer: Array, home: Any) -> bool:
+    # Pieces may be remembered only where they belong to the trace that their keeper belongs to;
     # pieces made inside an inner trace would leak out of it. Without these attributes, in some
     # later JAX, every read slices: right, with a slower gradient.
+    if home is not None:
+        return home == trace_state()
     trace = getattr(buffer, "_trace", None) if isinstance(buffer, jax.core.Tracer) else None
-    current = getattr(get_opaque_trace_state(convention="mtkparams"), "_trace_ref", None)
+    current = getattr(trace_state(), "_trace_ref", None)
     return trace is not None and current is not None and current() is trace
 
 

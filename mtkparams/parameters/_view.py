@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from ..errors import unknown_name
-from ._index import Index
-from ._names import Name, plain
+from ._names import Initial, Name, plain
 
 
 class View:
@@ -24,39 +23,64 @@ class View:
         (0.3, ['area', 'k'])
     """
 
-    __slots__ = ("_get", "_index", "_prefix")
+    # Mangled, so that no parameter's name is hidden behind them.
+    __slots__ = ("__get", "__prefix", "__tree")
 
-    def __init__(self, index: Index, get: Callable[[Name], Any], prefix: str = ""):
-        self._index = index
-        self._get = get
-        self._prefix = prefix
+    def __init__(self, tree: NameTree, get: Callable[[Name], Any], prefix: str = ""):
+        self.__tree = tree
+        self.__get = get
+        self.__prefix = prefix
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        name = self._prefix + attribute
-        if name in self._index.entries:
-            return self._get(name)
-        if name in self._index.namespaces:
-            return View(self._index, self._get, name + ".")
-        where = f"the names in {self._prefix[:-1]!r}" if self._prefix else "these parameters"
-        raise unknown_name(attribute, self._index.namespaces.get(self._prefix[:-1], ()), where)
+        prefix = self.__prefix
+        name = prefix + attribute
+        if name in self.__tree.entries:
+            return self.__get(name)
+        if name in self.__tree.namespaces:
+            return View(self.__tree, self.__get, name + ".")
+        where = f"the names in {prefix[:-1]!r}" if prefix else "these names"
+        raise unknown_name(attribute, self.__tree.namespaces.get(prefix[:-1], ()), where)
 
     def __getitem__(self, name: Name) -> Any:
-        return self._get(self._prefix + plain(name))
+        return self.__get(_inside(self.__prefix, name))
 
     def __contains__(self, name: object) -> bool:
-        return self._prefix + plain(name) in self._index
+        return isinstance(name, str | Initial) and _inside(self.__prefix, name) in self.__tree
 
     def __iter__(self) -> Iterator[str]:
-        names = (n for n in self._index if n.startswith(self._prefix))
-        return (name[len(self._prefix) :] for name in names)
+        prefix = self.__prefix
+        return (name[len(prefix) :] for name in self.__tree.entries if name.startswith(prefix))
 
     def __dir__(self) -> list[str]:
-        return list(self._index.namespaces.get(self._prefix[:-1], ()))
+        return list(self.__tree.namespaces.get(self.__prefix[:-1], ()))
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
 
     def __repr__(self) -> str:
         return f"<view of {', '.join(self) or 'no names'}>"
+
+
+def within(view: View, prefix: str) -> View:
+    """The view of a namespace (`"tank."`), which may have no names at all."""
+    return View(view._View__tree, view._View__get, prefix) if prefix else view  # pyright: ignore
+
+
+class NameTree(Protocol):
+    """What a view needs to know of names; an `Index` is one."""
+
+    @property
+    def entries(self) -> Mapping[str, Any]: ...
+    @property
+    def namespaces(self) -> Mapping[str, tuple[str, ...]]: ...
+    def __contains__(self, name: object, /) -> bool: ...
+
+
+def _inside(prefix: str, name: Name) -> str:
+    """`name` as seen from outside the namespace; `Initial(x)` inside `tank.` is `Initial(tank.x)`."""
+    text = plain(name)
+    if prefix and text.startswith("Initial("):
+        return "Initial(" + prefix + text[len("Initial(") :]
+    return prefix + text
