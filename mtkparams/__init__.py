@@ -1,10 +1,12 @@
 """Parameters for differential-equation models in JAX: named outside, flat inside, each in its role."""
 
+import importlib as _importlib
+import typing as _typing
+
 from . import errors as errors
 from .model import Parameter as Parameter
 from .model import System as System
 from .model import Unknown as Unknown
-from .model import parameters as parameters
 from .parameters import Caches as Caches
 from .parameters import Constants as Constants
 from .parameters import Discrete as Discrete
@@ -18,6 +20,7 @@ from .parameters import View as View
 from .parameters import bounds as bounds
 from .parameters import canonicalize as canonicalize
 from .parameters import combine as combine
+from .parameters import describe as describe
 from .parameters import filter_spec as filter_spec
 from .parameters import from_unconstrained as from_unconstrained
 from .parameters import hasportion as hasportion
@@ -31,3 +34,23 @@ from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
 from .problems import remake as remake
 from .problems import solve as solve
+
+# isort: split
+# After the folder of the same name: the function is what `mtk.parameters` means, also to type checkers.
+from .model import parameters as parameters
+
+__version__ = "0.1.0"  # the same as in pyproject.toml; a test compares them
+
+if _typing.TYPE_CHECKING:
+    from . import io as io
+
+
+def __getattr__(name: str) -> _typing.Any:
+    # Few programs keep files, and every one waits for its imports: this chapter comes at first use.
+    if name == "io":
+        return _importlib.import_module("mtkparams.io")
+    raise AttributeError(f"module 'mtkparams' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "io"})

@@ -43,7 +43,7 @@ class NonFiniteError(ValueError):
 
 
 class OutOfBoundsError(ValueError):
-    """A value on or outside its declared bounds."""
+    """A value outside its declared bounds, or on one that its free coordinate does not reach."""
 
 
 class PortionError(ValueError):

@@ -24,7 +24,7 @@ from ._values import take_apart
 
 
 def parameters(
-    declarations: Mapping[str | Initial, Any], values: Mapping[str | Initial, Any] | None = None
+    declarations: Mapping[Any, Any], values: Mapping[Any, Any] | None = None
 ) -> MTKParameters:
     """The parameter object of named declarations, without any model.
 
@@ -58,7 +58,8 @@ def parameters(
         raise _missing(declared, missing)
     p = build(declared)
     check_bindings(p)
-    return p.set(entries) if entries else p
+    whole = {plain(name) for name in values or ()}
+    return _with_entries(p, declared, entries, whole) if entries else p
 
 
 def build(declared: Mapping[str, Parameter]) -> MTKParameters:
@@ -69,7 +70,21 @@ def build(declared: Mapping[str, Parameter]) -> MTKParameters:
     return MTKParameters(**fields, index=index)
 
 
-def _declared(declarations: Mapping[str | Initial, Any]) -> dict[str, Parameter]:
+def _with_entries(
+    p: MTKParameters, declared: Mapping[str, Parameter], entries: Mapping[str, Any], whole: set[str]
+) -> MTKParameters:
+    """`p` with values of single entries, checked as the whole values are that they are part of."""
+    owners = {name: p.index.find(name).entry.name for name in entries}
+    for name, owner in owners.items():
+        if owner in whole:
+            raise OverlapError(f"{owner!r} and its entry {name!r} are both given. Keep one of them.")
+    p = p.set(entries)
+    for owner in dict.fromkeys(owners.values()):
+        take_apart(owner, dataclasses.replace(declared[owner], default=p[owner], dtype=None))
+    return p
+
+
+def _declared(declarations: Mapping[Any, Any]) -> dict[str, Parameter]:
     if not isinstance(declarations, Mapping):
         raise KindError(
             f"Declarations are a dictionary {{name: value}}, got {type(declarations).__name__}."
@@ -95,32 +110,30 @@ def _declared(declarations: Mapping[str | Initial, Any]) -> dict[str, Parameter]
 
 
 def _given(
-    declared: dict[str, Parameter], values: Mapping[str | Initial, Any]
+    declared: dict[str, Parameter], values: Mapping[Any, Any]
 ) -> tuple[dict[str, Parameter], dict[str, Any]]:
     """Declarations with `values` as their defaults, and what was given for single entries."""
     declared, entries = dict(declared), {}
     seen: set[str] = set()
     for key, value in values.items():
         name = plain(key)
+        if name in seen:
+            raise OverlapError(
+                f"{name!r} is given twice, once as mtk.Initial(...) and once as text."
+            )
+        seen.add(name)
         split = split_index(name)
         base = name if name in declared or split is None else split[0]
-        if base not in declared:
-            # A path inside a pytree is resolved once the pytree is laid out.
-            if any(base.startswith(known) for known in declared):
-                entries[name] = value
-                continue
-            raise unknown_name(name, declared, "the declarations")
-        if declared[base].bind is not None:
+        if base in declared and declared[base].bind is not None:
             raise BoundParameterError(
                 f"{base!r} is declared with bind= and takes no value. Give one to what it reads."
             )
-        if base in seen and (base == name or base in {plain(k) for k in values}):
-            raise OverlapError(f"{base!r} and an entry of it are both given. Keep one of them.")
-        seen.add(base)
-        if base == name:
+        if name in declared:
             declared[name] = dataclasses.replace(declared[name], default=value)
+        elif base in declared or any(base.startswith(known) for known in declared):
+            entries[name] = value  # a path inside a pytree is resolved once that is laid out
         else:
-            entries[name] = value
+            raise unknown_name(name, declared, "the declarations")
     return declared, entries
 
 

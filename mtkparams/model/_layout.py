@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from ..errors import KindError
 from ..parameters import Portion
 from ..parameters._dtypes import promoted
 from ..parameters._index import About, Entry, Index, Leaf, Place
 from ..parameters._portions import PORTIONS, VECTORS
 from ._parameter import Parameter
-from ._values import Part, Taken
+from ._values import Part, Taken, check_fits
 
 
 def lay_out(
@@ -40,7 +40,7 @@ def lay_out(
             buffers = contents[portion]
             buffers.setdefault(dtype, [])
             start = sizes.get((portion, dtype), 0)
-            _check_fits(name, part, dtype)
+            check_fits(name + part.path, part.array, dtype)
             place = Place(portion, list(buffers).index(dtype), start, part.array.shape)
             buffers[dtype].append(part.array)
             sizes[portion, dtype] = place.stop
@@ -60,21 +60,6 @@ def _dtype(part: Part) -> Any:
     return part.array.dtype if part.is_key else jax.dtypes.canonicalize_dtype(part.array.dtype)
 
 
-def _check_fits(name: str, part: Part, dtype: Any) -> None:
-    """Raises where a value would change by more than rounding, such as 2**40 in 32 bits."""
-    if part.is_key or isinstance(part.array, jax.core.Tracer):
-        return
-    given = np.asarray(part.array)
-    with np.errstate(over="ignore", invalid="ignore"):
-        stored = given.astype(dtype)
-    whole = jnp.issubdtype(dtype, jnp.integer)
-    if (stored != given).any() if whole else not np.isfinite(stored.astype(complex)).all():
-        raise KindError(
-            f"The value of {name + part.path!r} does not fit into {np.dtype(dtype).name}. For 64 "
-            "bits, set jax.config.update('jax_enable_x64', True) before any array is made."
-        )
-
-
 def _float_dtype(taken: Mapping[str, Taken]) -> Any:
     """The common dtype of the tunable and the initial vector; plain numbers follow the arrays."""
     parts = [part for one in taken.values() for part in one.parts if part.portion in VECTORS]
@@ -87,7 +72,7 @@ def _fill(values: list[Any], dtype: Any) -> Any:
         return np.zeros(0, dtype)
     if jnp.issubdtype(dtype, jax.dtypes.extended):
         return jnp.concatenate([value.ravel() for value in values])
-    if any(isinstance(value, jax.core.Tracer) for value in values):
+    if any(isinstance(value, Tracer) for value in values):
         return jnp.concatenate([jnp.asarray(value).astype(dtype).ravel() for value in values])
     # On the host: one transfer rather than one for each of 10,000 names.
     return np.concatenate([np.asarray(value).astype(dtype).ravel() for value in values])

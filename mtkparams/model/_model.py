@@ -16,9 +16,8 @@ from ..errors import DeclarationError, ShapeError, unknown_name
 from ..parameters import Initials, MTKParameters, View
 from ..parameters._fingerprint import fingerprint
 from ..parameters._index import About, Entry, Index, Leaf, Place
-from ..parameters._reader import BoundValues, Reader, trace_state
+from ..parameters._reader import BoundValues, Reader
 from ..parameters._view import within
-from ..parameters._views import local
 from ._flatten import Equations, Flat
 from ._parameter import Parameter
 
@@ -104,8 +103,8 @@ class Model:
 
     def instant(self, t: Any, y: Array, p: MTKParameters) -> Instant:
         """The views of one instant: `y` holds the differential unknowns."""
-        reader = Reader(self.states, {Initials: (y, y[..., :0])}, home=trace_state())
-        p_view = local(p).view
+        reader = Reader(self.states, {Initials: (y, y[..., :0])})
+        p_view = p.view
 
         def at(bound: BoundValues) -> Instant:
             return Instant(t, View(self.states, lambda name: reader.name(name, bound)), p_view)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ..errors import DeclarationError
 
@@ -53,7 +54,7 @@ class Parameter:
     discrete: bool = False
     bind: Callable[[Any], Any] | None = None
     bounds: Any = None
-    scale: str | float | None = None
+    scale: str | int | float | None = None
     guess: Any = None
     prior: Any = None
     unit: str | None = None
@@ -93,8 +94,8 @@ class Parameter:
     def _check_scale(self) -> None:
         if self.scale is None or self.scale in SCALES:
             return
-        number = isinstance(self.scale, int | float) and not isinstance(self.scale, bool)
-        if not (number and np.isfinite(self.scale) and self.scale > 0):
+        is_number = isinstance(self.scale, int | float) and not isinstance(self.scale, bool)
+        if not is_number or not 0 < float(self.scale) < np.inf:
             raise DeclarationError(
                 f"scale= is one of {', '.join(map(repr, SCALES))} or a positive number, "
                 f"got {self.scale!r}."
@@ -131,7 +132,7 @@ class Parameter:
         ends = (None, None) if self.bounds is None else self.bounds
         limits = []
         for end, nothing in zip(ends, (-np.inf, np.inf)):
-            if isinstance(end, jax.core.Tracer):
+            if isinstance(end, Tracer):
                 raise DeclarationError("Bounds are static: plain numbers, not values being traced.")
             try:
                 limits.append(np.asarray(nothing if end is None else end, dtype=float))

@@ -9,9 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ..errors import DeclarationError, KindError, NonFiniteError, OutOfBoundsError, ShapeError
 from ..parameters import Portion
+from ..parameters._dtypes import fits, is_plain
 from ..parameters._index import Hole
 from ._parameter import Parameter
 
@@ -46,6 +48,8 @@ def take_apart(name: str, declared: Parameter) -> Taken:
     if isinstance(value, Parameter):
         raise KindError(f"The value of {name!r} is itself an mtk.Parameter; give the value alone.")
     number = _as_number(value)
+    if number is not None and number[0].dtype == object:
+        raise KindError(f"{name!r} is {value!r}, which has an entry that is no number of 64 bits.")
     if number is not None:
         taken = _number(name, declared, *number)
     else:
@@ -60,15 +64,22 @@ def is_key(value: Any) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
+def holds_numbers(x: Any) -> bool:
+    """Whether `x` is an array that can be a leaf: of numbers, truth values or random keys."""
+    return eqx.is_array(x) and (
+        is_key(x) or jnp.issubdtype(x.dtype, jnp.number) or jnp.issubdtype(x.dtype, jnp.bool_)
+    )
+
+
 def _as_number(value: Any) -> tuple[Any, bool] | None:
     """`value` as an array, and whether it was plain Python numbers; `None` for anything else."""
-    if isinstance(value, bool | int | float | complex):
+    if is_plain(value):
         return np.asarray(value), True
     if isinstance(value, jax.Array):
         return value, not is_key(value) and value.weak_type
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        return (array, False) if array.dtype.kind in "biufcV" else None
+        return (array, False) if holds_numbers(array) else None
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return _as_list(value)
     return None
@@ -81,9 +92,9 @@ def _as_list(value: list[Any] | tuple[Any, ...]) -> tuple[Any, bool] | None:
     nested = jax.tree.structure(value)
     if "{" in str(nested):
         return None  # dictionaries inside a list
-    weak = all(isinstance(x, bool | int | float | complex) for x in leaves)
+    weak = all(map(is_plain, leaves))
     try:
-        if any(isinstance(x, jax.core.Tracer) for x in leaves):
+        if any(isinstance(x, Tracer) for x in leaves):
             return jnp.asarray(value), weak
         return np.asarray(value), weak
     except ValueError:
@@ -134,15 +145,30 @@ def _as_float(name: str, array: Any, weak: bool) -> tuple[Any, bool]:
 
 
 def _cast(name: str, declared: Parameter, array: Any) -> Any:
-    if declared.dtype is None:
+    if declared.dtype is None or is_key(array):
         return array
-    dtype = jnp.dtype(declared.dtype)
-    if np.can_cast(array.dtype, dtype, casting="same_kind") or jnp.issubdtype(dtype, jnp.floating):
-        if not jnp.issubdtype(array.dtype, jnp.complexfloating):
-            return array.astype(dtype)
-    if np.can_cast(array.dtype, dtype, casting="same_kind"):
-        return array.astype(dtype)
-    raise KindError(f"{name!r} is declared with dtype={dtype.name} and holds {array.dtype.name}.")
+    dtype = jax.dtypes.canonicalize_dtype(declared.dtype)
+    if not fits(array.dtype, dtype):
+        raise KindError(f"{name!r} is declared with dtype={dtype} and holds {array.dtype.name}.")
+    check_fits(name, array, dtype)
+    return array.astype(dtype)
+
+
+def check_fits(name: str, array: Any, dtype: Any) -> None:
+    """Raises where a value would change by more than rounding, such as 2**40 in 32 bits."""
+    if is_key(array) or isinstance(array, Tracer):
+        return
+    given = np.asarray(array)
+    with np.errstate(over="ignore", invalid="ignore"):
+        stored = given.astype(dtype)
+    if jnp.issubdtype(dtype, jnp.integer):
+        changed = stored != given
+    else:
+        changed = np.isfinite(given.astype(complex)) & ~np.isfinite(stored.astype(complex))
+    if changed.any():
+        narrow = jax.dtypes.canonicalize_dtype(float) != float
+        cure = " For 64 bits, call jax.config.update('jax_enable_x64', True) first." if narrow else ""
+        raise KindError(f"The value of {name!r} does not fit into {np.dtype(dtype).name}.{cure}")
 
 
 def _pytree(name: str, declared: Parameter) -> Taken:
@@ -154,8 +180,8 @@ def _pytree(name: str, declared: Parameter) -> Taken:
         # equinox: `Dropout.p` is compared with 0 in Python.
         value = jax.tree.map(_number_leaf, value, is_leaf=lambda x: isinstance(x, eqx.Module))
     flat, structure = jax.tree_util.tree_flatten_with_path(value)
-    arrays = [(jax.tree_util.keystr(path), x) for path, x in flat if eqx.is_array(x)]
-    skeleton = structure.unflatten([Hole() if eqx.is_array(x) else x for _, x in flat])
+    arrays = [(jax.tree_util.keystr(path), x) for path, x in flat if holds_numbers(x)]
+    skeleton = structure.unflatten([Hole() if holds_numbers(x) else x for _, x in flat])
     floats = any(jnp.issubdtype(x.dtype, jnp.floating) for _, x in arrays)
     if declared.dtype is not None:
         arrays = [(path, _cast(name + path, declared, x)) for path, x in arrays]
@@ -176,7 +202,7 @@ def _pytree(name: str, declared: Parameter) -> Taken:
 
 def _number_leaf(x: Any) -> Any:
     number = _as_number(x)
-    return x if number is None else number[0]
+    return x if number is None or number[0].dtype == object else number[0]
 
 
 def _parts(arrays: list[tuple[str, Any]], portion: Portion, tune: bool) -> tuple[Part, ...]:
@@ -196,7 +222,7 @@ def _kind(value: Any) -> str:
 
 
 def _concrete(part: Part) -> np.ndarray | None:
-    if part.is_key or isinstance(part.array, jax.core.Tracer):
+    if part.is_key or isinstance(part.array, Tracer):
         return None
     return np.asarray(part.array)
 

@@ -3,6 +3,7 @@
 from ._bounds import bounds as bounds
 from ._coordinates import from_unconstrained as from_unconstrained
 from ._coordinates import to_unconstrained as to_unconstrained
+from ._describe import describe as describe
 from ._labels import labels as labels
 from ._mtkparameters import MTKParameters as MTKParameters
 from ._names import Initial as Initial

@@ -10,9 +10,8 @@ from ._reader import BoundValues
 
 def check_bindings(p: MTKParameters) -> None:
     """Evaluates every binding on shapes alone, so that a cycle or an unknown name raises now."""
-    if "bindings checked" not in p.index.memo:
-        for name in p.index.bound:
-            eqx.filter_eval_shape(lambda p, name=name: p[name], p)
+    if p.index.bound and "bindings checked" not in p.index.memo:
+        eqx.filter_eval_shape(lambda p: p[list(p.index.bound)], p)
         p.index.memo["bindings checked"] = True
 
 

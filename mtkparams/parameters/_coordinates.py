@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import OutOfBoundsError
@@ -175,7 +176,7 @@ def _kinds(selection: Selection) -> Kinds:
     return kinds
 
 
-def _kind(scale: str | float | None, lower: float, upper: float) -> Kind:
+def _kind(scale: str | int | float | None, lower: float, upper: float) -> Kind:
     if isinstance(scale, int | float):
         return "divide"
     if scale in ("identity", "log", "log10"):
@@ -218,15 +219,17 @@ def _check_inside(x: Array, selection: Selection, kinds: Kinds) -> Array:
     below = (x < high) | ((x == high) & ~_like(open_upper, x))
     outside = ~(above & below & (~_like(positive, x) | (x > 0)))
     labels = selection.labels()
-    if isinstance(outside, jax.core.Tracer):
-        texts = [_message(*of) for of in zip(labels, lower, upper, positive, strict=True)]
+    if isinstance(outside, Tracer):
+        every = zip(labels, lower.tolist(), upper.tolist(), positive.tolist(), strict=True)
+        texts = [_message(*of) for of in every]
         anywhere = outside.reshape(-1, outside.shape[-1]).any(0)
         return eqx.branched_error_if(x, anywhere.any(), jnp.argmax(anywhere), texts)
     bad = np.argwhere(np.asarray(outside))
     if bad.size:
         i = bad[0][-1]
         value = np.asarray(x)[tuple(bad[0])].item()
-        raise OutOfBoundsError(_message(labels[i], lower[i], upper[i], positive[i], value))
+        ends = (lower[i].item(), upper[i].item(), bool(positive[i]))
+        raise OutOfBoundsError(_message(labels[i], *ends, value))
     return x
 
 

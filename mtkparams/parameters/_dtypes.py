@@ -22,6 +22,11 @@ def fits(given: Any, wanted: Any) -> bool:
     return "bifc".index(family(given)) <= "bifc".index(family(wanted))
 
 
+def is_plain(x: Any) -> bool:
+    """Whether `x` is a number of Python's own, without a precision; NumPy's float64 is one with."""
+    return isinstance(x, bool | int | float | complex) and not isinstance(x, np.generic)
+
+
 def promoted(dtypes: Iterable[Any]) -> np.dtype:
     """The common dtype; asked for by name here, so strict promotion has nothing to refuse."""
     result, *others = dtypes

@@ -8,7 +8,9 @@ which costs a retrace and never a stale result.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import dis
 import enum
 import functools
 import hashlib
@@ -19,7 +21,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 class _Same:
@@ -49,13 +53,13 @@ def _fingerprint(value: Any, inside: tuple[int, ...]) -> Hashable:
     if isinstance(value, float | complex):
         return (type(value), repr(value))
     if isinstance(value, np.ndarray | np.generic):
-        return _array(np.asarray(value))
+        return (type(value), _array(np.asarray(value)))
     if isinstance(value, jax.Array):
-        if isinstance(value, jax.core.Tracer) or jax.dtypes.issubdtype(
-            value.dtype, jax.dtypes.extended
-        ):
+        if isinstance(value, Tracer) or value.is_deleted():
             return _Same(value)
-        return ("jax", _array(np.asarray(value)))
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            return (value.dtype, _array(np.asarray(jax.random.key_data(value))))
+        return ("jax", value.weak_type, _array(np.asarray(value)))
     if id(value) in inside:
         return ("recursion", inside.index(id(value)))
     inside = (*inside, id(value))
@@ -77,7 +81,7 @@ def _fingerprint(value: Any, inside: tuple[int, ...]) -> Hashable:
         )
     if isinstance(value, types.FunctionType):
         return _function(value, inside)
-    if isinstance(value, eqx.Module) and dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and _never_changes(type(value)):
         fields = (getattr(value, f.name, None) for f in dataclasses.fields(value))
         return (type(value), tuple(_fingerprint(v, inside) for v in fields))
     return _other(value, inside)
@@ -97,14 +101,9 @@ def _function(f: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
             cells.append(_fingerprint(cell.cell_contents, inside))
         except ValueError:  # an empty cell: the name is assigned after the function was made
             cells.append(_Same(cell))
-    reads = [
-        (name, _global(f.__globals__[name], f, inside))
-        for name in sorted(_names(f.__code__))
-        if name in f.__globals__
-    ]
+    reads = [(name, _read_global(name, f, inside)) for name in sorted(_globals_read(f.__code__))]
     return (
         "function",
-        _Same(f.__globals__),
         f.__qualname__,
         _code(f.__code__, inside),
         _fingerprint(f.__defaults__, inside),
@@ -114,23 +113,65 @@ def _function(f: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
     )
 
 
+def _never_changes(kind: type) -> bool:
+    return issubclass(kind, eqx.Module) or kind.__dataclass_params__.frozen  # pyright: ignore
+
+
+def _read_global(name: str, reader: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
+    if name in reader.__globals__:
+        return _global(reader.__globals__[name], reader, inside)
+    # A built-in one, or one that is still to come: that of this very module then.
+    return None if hasattr(builtins, name) else _Same(reader.__globals__)
+
+
 def _global(value: Any, reader: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
     if isinstance(value, types.ModuleType):
-        return _Same(value)
-    if isinstance(value, types.FunctionType) and value.__globals__ is not reader.__globals__:
+        return _module(value, reader, inside)
+    if isinstance(value, types.FunctionType) and value.__module__ != reader.__module__:
         # Another module's function. One that its module still holds under its own name is that
         # module's business; following it would walk through whole libraries.
-        home: Any = sys.modules.get(value.__module__)
-        for part in value.__qualname__.split("."):
-            home = getattr(home, part, None)
-        if home is value:
+        if is_at_home(value):
             return _Same(value)
     return _fingerprint(value, inside)
 
 
+def is_at_home(value: Any) -> bool:
+    """Whether the module of a function holds it under its own name."""
+    found: Any = sys.modules.get(getattr(value, "__module__", None) or "")
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or ""
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is not None and found is value
+
+
+def _module(
+    module: types.ModuleType, reader: types.FunctionType, inside: tuple[int, ...]
+) -> Hashable:
+    """A module, with what the reader may read from it: `settings.k` is as global as `k`."""
+    if id(module) in inside:
+        return _Same(module)
+    inside = (*inside, id(module))
+    held = vars(module)
+    names = sorted(name for name in _names(reader.__code__) if name in held)
+    return (_Same(module), tuple((name, _global(held[name], reader, inside)) for name in names))
+
+
 def _names(code: types.CodeType) -> set[str]:
-    nested = (c for c in code.co_consts if isinstance(c, types.CodeType))
-    return set(code.co_names).union(*(_names(c) for c in nested))
+    return set(code.co_names).union(*(_names(c) for c in _nested(code)))
+
+
+@functools.lru_cache(maxsize=None)
+def _globals_read(code: types.CodeType) -> frozenset[str]:
+    # Not all of `co_names`: in `lambda p: p.k` it has `k`, and a global `k` is no concern of it.
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
+    return frozenset(own.union(*(_globals_read(c) for c in _nested(code))))
+
+
+_READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+
+
+def _nested(code: types.CodeType) -> list[types.CodeType]:
+    return [c for c in code.co_consts if isinstance(c, types.CodeType)]
 
 
 def _code(code: types.CodeType, inside: tuple[int, ...]) -> Hashable:

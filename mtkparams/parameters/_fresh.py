@@ -2,27 +2,35 @@
 
 In JAX a buffer that two objects share dies for both when one of them is donated, and outside of
 `jit` most operations that look like copies are none: `astype` to the same dtype, `reshape`,
-`asarray`, a concatenation of one piece. `jnp.copy` is one, and inside `jit` it costs nothing.
+`asarray`, a concatenation of one piece. `jnp.array(copy=True)` is one, and inside `jit` it costs
+nothing. With its dtype given it also makes a weak type strong: what was written as Python numbers
+must not make a compiled function trace again.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from ._portions import PORTIONS, Caches, Portion, Tunable
+from ._portions import PORTIONS, Caches, Tunable
 from ._reader import Buffers
 
 T = TypeVar("T")
 
 
+def own_copy(x: Array) -> Array:
+    """A copy of `x` in a buffer that nothing else uses."""
+    return jnp.array(x, dtype=x.dtype, copy=True)
+
+
 def fresh(tree: T) -> T:
     """`tree` with a copy of every array."""
-    return jax.tree.map(jnp.copy, tree)
+    return jax.tree.map(lambda x: own_copy(x) if eqx.is_array(x) else x, tree)
 
 
 def fresh_buffers(buffers: Buffers) -> Buffers:
@@ -33,18 +41,14 @@ def fresh_buffers(buffers: Buffers) -> Buffers:
     """
     new = {portion: fresh(buffers[portion]) for portion in PORTIONS if portion is not Caches}
     (tunable,) = new[Tunable]
-    dtype = tunable.dtype if tunable is not None and tunable.size else None
+    dtype = tunable.dtype if eqx.is_array(tunable) and tunable.size else None
     new[Caches] = tuple(_fresh_cache(cache, dtype) for cache in buffers[Caches])
     return new
 
 
-def _fresh_cache(cache: Array | None, dtype: DTypeLike | None) -> Array | None:
-    if cache is None:
-        return None
+def _fresh_cache(cache: Any, dtype: DTypeLike | None) -> Any:
+    if not eqx.is_array(cache):
+        return cache
     if dtype is None or not jnp.issubdtype(cache.dtype, jnp.floating):
-        return jnp.copy(cache)
-    return jnp.copy(cache.astype(dtype))
-
-
-def replaced(buffers: Buffers, portion: Portion, own: tuple[Array | None, ...]) -> Buffers:
-    return {**buffers, portion: own}
+        return own_copy(cache)
+    return own_copy(cache.astype(dtype))

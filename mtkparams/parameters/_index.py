@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import math
+import operator
 import threading
+import types
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -15,7 +18,7 @@ import jax
 import numpy as np
 
 from ..errors import UnknownNameError, unknown_name
-from ._fingerprint import fingerprint
+from ._fingerprint import fingerprint, is_at_home
 from ._names import Item, Name, plain, split_index
 from ._portions import Portion
 
@@ -70,7 +73,7 @@ class About:
 
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
-    scale: str | float | None = None
+    scale: str | int | float | None = None
     guess: Any = None
     prior: Any = None
     unit: str | None = None
@@ -162,16 +165,22 @@ class Index:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Index.of, (tuple(self.entries.values()), dict(self.widths)))
+        return (_restored, (tuple(map(_portable, self.entries.values())), dict(self.widths)))
 
     def __repr__(self) -> str:
         return f"<index of {len(self.entries)} names>"
 
     def names(self, portion: Portion | None = None) -> tuple[str, ...]:
         """The declared names in declaration order, those of one portion or all."""
-        if portion is None:
-            return tuple(self.entries)
-        return tuple(name for name, entry in self.entries.items() if entry.portion is portion)
+        return tuple(self.entries) if portion is None else self._by_portion[portion]
+
+    @functools.cached_property
+    def _by_portion(self) -> Mapping[Portion, tuple[str, ...]]:
+        found: dict[Portion, list[str]] = {portion: [] for portion in Portion}
+        for name, entry in self.entries.items():
+            if entry.portion is not None:
+                found[entry.portion].append(name)
+        return {portion: tuple(names) for portion, names in found.items()}
 
     @functools.cached_property
     def leaf_names(self) -> Mapping[str, tuple[Entry, Leaf]]:
@@ -211,19 +220,11 @@ class Index:
     def find(self, name: Name) -> Target:
         """What `name` means, with nearest names in the error where it means nothing."""
         text = plain(name)
-        whole = self._whole(text)
-        if whole is not None:
-            return Target(*whole, None)
+        target = self._target(text)
+        if target is not None:
+            return target
         split = split_index(text)
-        if split is not None:
-            base, items = split
-            whole = self._whole(base)
-            if whole is not None:
-                entry, leaf = whole
-                if entry.bind is None and leaf is None:
-                    raise UnknownNameError(f"{base!r} is not an array: it has no entry {text!r}.")
-                return Target(entry, leaf, items)
-            text = base
+        text = split[0] if split is not None else text
         if not self.entries:
             raise UnknownNameError(
                 f"No {text!r}: this object was built from bare buffers, or from an empty "
@@ -234,6 +235,19 @@ class Index:
             raise UnknownNameError(f"{text!r} is a namespace, not a parameter: it holds {inside}.")
         raise unknown_name(text, [*self.entries, *self.leaf_names])
 
+    def _target(self, text: str) -> Target | None:
+        whole = self._whole(text)
+        if whole is not None:
+            return Target(*whole, None)
+        split = split_index(text)
+        whole = self._whole(split[0]) if split is not None else None
+        if split is None or whole is None:
+            return None
+        entry, leaf = whole
+        if entry.bind is None and leaf is None:
+            raise UnknownNameError(f"{split[0]!r} is not an array: it has no entry {text!r}.")
+        return Target(entry, leaf, split[1])
+
     def _whole(self, text: str) -> tuple[Entry, Leaf | None] | None:
         entry = self.entries.get(text)
         if entry is not None:
@@ -242,7 +256,10 @@ class Index:
 
     def __contains__(self, name: object) -> bool:
         try:
-            target = self.find(plain(name))
+            # Not by `find`: its error takes a while to look for the nearest names.
+            target = self._target(plain(name))
+            if target is None:
+                return False
             if (
                 target.leaf is not None
                 and target.leaf.place is not None
@@ -255,6 +272,44 @@ class Index:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reference:
+    """Stands in a pickle for a function of a module, such as `jax.nn.relu`, which has no other way."""
+
+    module: str
+    name: str
+
+    @staticmethod
+    def to(value: Any) -> Any:
+        plain = types.FunctionType | types.BuiltinFunctionType | type  # pickle takes these by name
+        if not callable(value) or isinstance(value, plain) or not is_at_home(value):
+            return value
+        if value.__module__ == "__main__":
+            return value  # another process has another one
+        name = getattr(value, "__qualname__", None) or value.__name__
+        return _Reference(value.__module__, name)
+
+    @staticmethod
+    def follow(value: Any) -> Any:
+        if not isinstance(value, _Reference):
+            return value
+        return operator.attrgetter(value.name)(importlib.import_module(value.module))
+
+
+def _portable(entry: Entry) -> Entry:
+    skeleton = jax.tree.map(_Reference.to, entry.skeleton)
+    return dataclasses.replace(entry, skeleton=skeleton, bind=_Reference.to(entry.bind))
+
+
+def _restored(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ...]]) -> Index:
+    follow = _Reference.follow
+    there = (
+        dataclasses.replace(e, skeleton=jax.tree.map(follow, e.skeleton), bind=follow(e.bind))
+        for e in entries
+    )
+    return Index.of(tuple(there), widths)
 
 
 def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -11,11 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import KindError, ShapeError
-from ._fresh import fresh_buffers
+from ._fresh import fresh_buffers, own_copy
+from ._html import html
 from ._index import Index
 from ._names import Initial, Name
 from ._portions import PORTIONS, VECTORS, Caches, Portion
-from ._reader import BoundValues, Buffers, Reader
+from ._reader import BoundValues, Buffers, Reader, is_absent
+from ._table import short, table
 from ._view import View
 from ._write import write
 
@@ -145,7 +147,10 @@ class MTKParameters(eqx.Module):
 
     def _read(self, spec: Any, bound: BoundValues) -> Any:
         if isinstance(spec, str | Initial):
-            return self._own_reader().name(spec, bound)
+            reader = self._own_reader()
+            if reader.is_batch() and self.index.find(spec).entry.bind is not None:
+                return self._of_each_member(spec)
+            return reader.name(spec, bound)
         if isinstance(spec, tuple) and hasattr(spec, "_fields"):
             return type(spec)(*(self._read(s, bound) for s in spec))
         if isinstance(spec, list | tuple):
@@ -158,11 +163,20 @@ class MTKParameters(eqx.Module):
                 f"mtk.canonicalize({spec!r}, p) makes one vector of them."
             )
         if callable(spec):
+            if self._own_reader().is_batch():
+                return self._of_each_member(spec)
             return spec(self._view(bound))
         raise KindError(
             "Names are strings, mtk.Initial(...), functions of the view, or lists, tuples and "
             f"dictionaries of those; got {spec!r}."
         )
+
+    def _of_each_member(self, spec: Any) -> Any:
+        # A function of parameters is one of a single set of them: `jnp.sum(p.tau)` of a batch is a
+        # sum for each member. Buffers without the outermost axis of the batch serve all members.
+        depth = max(buffer.ndim for own in self.buffers.values() for buffer in own)
+        axes = {q: tuple(0 if b.ndim == depth else None for b in own) for q, own in self.buffers.items()}
+        return eqx.filter_vmap(lambda p: p[spec], in_axes=(self.from_buffers(axes),))(self)
 
     def _own_reader(self) -> Reader:
         try:
@@ -205,7 +219,7 @@ class MTKParameters(eqx.Module):
 
     # Writing
 
-    def set(self, values: Mapping[Name, Any], *, cast: bool = False) -> MTKParameters:
+    def set(self, values: Mapping[Any, Any], *, cast: bool = False) -> MTKParameters:
         """A new object with `values` under their names, and everything else as it was.
 
         **Arguments:**
@@ -222,6 +236,17 @@ class MTKParameters(eqx.Module):
         """
         index, buffers = write(self.index, self.buffers, values, cast)
         return self.with_buffers(buffers, index)
+
+    # Showing
+
+    def __str__(self) -> str:
+        return table(self)
+
+    def __repr__(self) -> str:
+        return short(self)
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     # Being an object
 
@@ -258,8 +283,8 @@ def from_fields(index: Index, *fields: Any) -> MTKParameters:
     return p
 
 
-def _shapes(buffers: tuple[Array | None, ...]) -> list[Any]:
-    return [None if b is None else (b.shape, b.dtype) for b in buffers]
+def _shapes(buffers: tuple[Any, ...]) -> list[Any]:
+    return [None if is_absent(b) else (b.shape, b.dtype) for b in buffers]
 
 
 def _vector(values: Any, name: str) -> Array:
@@ -284,4 +309,4 @@ def _buffer(values: Any, name: str) -> Array:
         raise KindError(f"{name} is a vector of numbers, got {values!r}.") from error
     if buffer.ndim == 0:
         raise ShapeError(f"{name} is a vector, got a single value. Write [{values!r}].")
-    return jnp.copy(buffer)
+    return own_copy(buffer)

@@ -14,6 +14,7 @@ from ._index import Entry, Index, Leaf, Place
 from ._mtkparameters import MTKParameters
 from ._names import Name
 from ._portions import PORTIONS, Caches, Portion
+from ._reader import is_absent
 from ._selection import At, Piece, Selection, select
 from ._vector import gather, transfer
 
@@ -135,6 +136,11 @@ def _part(p: MTKParameters, items: list[Any]) -> MTKParameters:
     if Caches in items:
         raise KindError("mtk.Caches has no names: partition it as a portion of its own.")
     selection = select(items, p.index, p.buffers)
+    if any(piece.target is None for piece in selection.pieces):
+        raise KindError(
+            "This object was built from bare buffers: its entries have no names to make a part of. "
+            "Partition it by whole portions, mtk.partition(p, mtk.Tunable)."
+        )
     key = ("part", selection)
     if key not in p.index.memo:
         p.index.memo[key] = _part_index(selection)
@@ -223,6 +229,11 @@ def combine(free: Any, rest: MTKParameters) -> MTKParameters:
     if free.index is rest.index:
         whole = eqx.combine(free, rest)
         return whole.with_buffers(whole.buffers)
+    if any(is_absent(buffer) for own in free.buffers.values() for buffer in own):
+        raise KindError(
+            "These are parts of two different objects: text or a function was set in one of them "
+            "after mtk.partition, or they were never one. Set it before, or after mtk.combine."
+        )
     mine = select(list(free.index.entries), free.index, free.buffers)
     theirs = select(list(free.index.entries), rest.index, rest.buffers)
     return rest.with_buffers(transfer(mine, free.buffers, theirs, rest.buffers))

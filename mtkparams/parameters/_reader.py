@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -10,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array
 
@@ -18,7 +21,9 @@ from ._index import Entry, Index, Leaf, Place, Target, part_of, rebuild
 from ._names import Name
 from ._portions import Portion
 
-Buffers: TypeAlias = "Mapping[Portion, tuple[Array | None, ...]]"
+# Arrays, of NumPy as well; nothing (`is_absent`) in a part; whatever `jax.tree.map` has made of them.
+Buffers: TypeAlias = "Mapping[Portion, tuple[Any, ...]]"
+Pieces: TypeAlias = "dict[Any, list[Array]]"
 
 # Places are split off in two steps, first into groups of this many. Reading one name of 10,000
 # then costs 157 + 64 pieces rather than 10,000, and the gradient of reading all stays linear.
@@ -26,51 +31,73 @@ _GROUP = 64
 
 
 class Reader:
-    """Reads names from buffers, and remembers the pieces of each buffer that it has split.
+    """Reads names from buffers, and remembers the pieces that each trace has split them into.
 
     `x[i:j]` once for each of K names transposes into K additions of whole vectors, so that a
     gradient costs K squared; one `lax.split` transposes into one concatenation.
     """
 
-    __slots__ = ("buffers", "home", "index", "pieces")
+    __slots__ = ("buffers", "index", "pieces")
 
-    def __init__(self, index: Index, buffers: Buffers, home: Any = None):
-        """`home` is the trace that the reader lives in; without one, that of each buffer."""
-        self.home = home
+    def __init__(self, index: Index, buffers: Buffers):
         self.index = index
         self.buffers = buffers
-        self.pieces: dict[Any, list[Array]] = {}
+        # By the identity of a trace, which is kept here so that no other can take its address.
+        self.pieces: dict[int, tuple[Any, Pieces]] = {}
+
+    def is_batch(self) -> bool:
+        """Whether all buffers are here, and any of them has leading axes of a batch."""
+        found = [buffer for own in self.buffers.values() for buffer in own]
+        return not any(map(is_absent, found)) and any(buffer.ndim > 1 for buffer in found)
 
     def place(self, place: Place, name: str) -> Array:
         """The array at `place`, with the leading axes of a batch in front."""
         buffer = self.buffer(place, name)
-        if _at_home(buffer, self.home):
-            flat = self._split(place, buffer)
-        else:
+        if not isinstance(buffer, Tracer):
+            return _read(buffer, place.start, place.shape)
+        pieces = self._pieces(buffer)
+        if pieces is None:
             flat = lax.slice_in_dim(buffer, place.start, place.stop, axis=-1)
+        else:
+            flat = self._split(place, buffer, pieces)
         return flat.reshape(flat.shape[:-1] + place.shape)
 
     def buffer(self, place: Place, name: str) -> Array:
         buffer = self.buffers[place.portion][place.buffer]
-        if buffer is None:
+        if is_absent(buffer):
             raise PortionError(
                 f"{name!r} is not in this object: its portion {place.portion!r} was partitioned "
                 "away. Read it after mtk.combine(free, rest), or from the other part."
             )
-        return buffer
+        return as_array(buffer)
 
-    def _split(self, place: Place, buffer: Array) -> Array:
+    def _pieces(self, buffer: Array) -> Pieces | None:
+        """What is remembered in the trace that runs; `None` where nothing can be.
+
+        The buffer may belong to an outer trace: in the body of a `vmap` or a `scan`, for one, that
+        closes over the object. Pieces are used in their own trace only, and kept no longer than
+        the buffer itself, which is a tracer too. JAX's search for leaks would take them for one.
+        """
+        current = getattr(get_opaque_trace_state(convention="mtkparams"), "_trace_ref", None)
+        trace = current() if current is not None else None
+        if trace is None:  # in some later JAX: every read slices, right, with a slower gradient
+            return None
+        if trace is not buffer._trace and jax.config.jax_check_tracer_leaks:  # pyright: ignore
+            return None
+        if id(trace) not in self.pieces:
+            self.pieces = {i: own for i, own in self.pieces.items() if _is_running(own[0])}
+            self.pieces[id(trace)] = (trace, {})
+        return self.pieces[id(trace)][1]
+
+    def _split(self, place: Place, buffer: Array, pieces: Pieces) -> Array:
         at = (place.portion, place.buffer)
-        places = self.index.runs[at]
         groups, firsts = _groups(self.index, at)
         number = bisect.bisect_right(firsts, _position(self.index, place)) - 1
-        if at not in self.pieces:
-            self.pieces[at] = _split_at(buffer, [sum(p.size for p in g) for g in groups])
-        if (at, number) not in self.pieces:
-            self.pieces[at, number] = _split_at(
-                self.pieces[at][number], [p.size for p in groups[number]]
-            )
-        return self.pieces[at, number][_position(self.index, place) - firsts[number]]
+        if at not in pieces:
+            pieces[at] = _split_at(buffer, [sum(p.size for p in g) for g in groups])
+        if (at, number) not in pieces:
+            pieces[at, number] = _split_at(pieces[at][number], [p.size for p in groups[number]])
+        return pieces[at, number][_position(self.index, place) - firsts[number]]
 
     def leaf(self, leaf: Leaf, name: str) -> Array | None:
         return None if leaf.place is None else self.place(leaf.place, name + leaf.path)
@@ -82,7 +109,16 @@ class Reader:
             return bound.value(entry)
         if entry.is_array:
             return self.leaf(entry.leaves[0], entry.name)
-        return rebuild(entry.skeleton, [self.leaf(leaf, entry.name) for leaf in entry.leaves])
+        # Arrays that were partitioned away are None, as in a Module that Equinox has partitioned.
+        here = [leaf for leaf in entry.leaves if self._has(leaf)]
+        if entry.leaves and not here:
+            self.leaf(entry.leaves[0], entry.name)  # for its error
+        arrays = [self.leaf(leaf, entry.name) if leaf in here else None for leaf in entry.leaves]
+        return rebuild(entry.skeleton, arrays)
+
+    def _has(self, leaf: Leaf) -> bool:
+        place = leaf.place
+        return place is not None and not is_absent(self.buffers[place.portion][place.buffer])
 
     def name(self, name: Name, bound: BoundValues) -> Any:
         """The value under `name`, which may be an entry, an array inside a pytree, or a part."""
@@ -139,12 +175,24 @@ class BoundValues:
             except Exception as error:
                 error.add_note(f"This happened in the binding of parameter {entry.name!r}.")
                 raise
-            self.values[entry.name] = jax.tree.map(_as_array, value)
+            # The numbers of a Module are its settings, and stay as they are.
+            whole = lambda x: isinstance(x, eqx.Module)
+            self.values[entry.name] = jax.tree.map(_as_array, value, is_leaf=whole)
         return self.values[entry.name]
 
 
 def _as_array(x: Any) -> Any:
     return jnp.asarray(x) if eqx.is_array_like(x) and not isinstance(x, jax.Array) else x
+
+
+def is_absent(buffer: Any) -> bool:
+    """Whether a part of an object stands here without this buffer: `None`, `optax.MaskedNode`."""
+    return not hasattr(buffer, "dtype")
+
+
+def as_array(buffer: Any) -> Array:
+    """A buffer as a JAX array; `jax.device_get` makes NumPy arrays of them."""
+    return buffer if isinstance(buffer, jax.Array) else jnp.asarray(buffer)
 
 
 def refuse_parts(buffers: Buffers, name: str) -> None:
@@ -153,7 +201,7 @@ def refuse_parts(buffers: Buffers, name: str) -> None:
     A binding maps values to values. Applied to a gradient it would give a number, and a wrong one.
     """
     for portion, own in buffers.items():
-        if any(buffer is None for buffer in own):
+        if any(map(is_absent, own)):
             raise BoundParameterError(
                 f"{name!r} is a dependent parameter, and this object is a part without its "
                 f"{portion!r} (a gradient, an optimizer's state or a partition), where a binding "
@@ -161,20 +209,18 @@ def refuse_parts(buffers: Buffers, name: str) -> None:
             )
 
 
-def trace_state() -> Any:
-    """What tells one trace from another."""
-    return get_opaque_trace_state(convention="mtkparams")
+@functools.partial(jax.jit, static_argnums=2, inline=True)
+def _read(buffer: Array, start: Any, shape: tuple[int, ...]) -> Array:
+    # With a start that is no part of the program: compiled once, not once for each name.
+    size = math.prod(shape)
+    flat = lax.dynamic_slice_in_dim(
+        buffer, start, size, axis=buffer.ndim - 1, allow_negative_indices=False
+    )
+    return flat.reshape(buffer.shape[:-1] + shape)
 
 
-def _at_home(buffer: Array, home: Any) -> bool:
-    # Pieces may be remembered only where they belong to the trace that their keeper belongs to;
-    # pieces made inside an inner trace would leak out of it. Without these attributes, in some
-    # later JAX, every read slices: right, with a slower gradient.
-    if home is not None:
-        return home == trace_state()
-    trace = getattr(buffer, "_trace", None) if isinstance(buffer, jax.core.Tracer) else None
-    current = getattr(trace_state(), "_trace_ref", None)
-    return trace is not None and current is not None and current() is trace
+def _is_running(trace: Any) -> bool:
+    return getattr(trace, "is_valid", lambda: True)()
 
 
 def _split_at(flat: Array, sizes: list[int]) -> list[Array]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import jax
@@ -14,7 +15,7 @@ from ..errors import BoundParameterError, KindError, OverlapError, PortionError
 from ._index import Index, Leaf, Target, part_of, show_item
 from ._names import Initial, Name, plain
 from ._portions import VECTORS, Caches, Portion
-from ._reader import Buffers
+from ._reader import Buffers, is_absent
 
 # What a vector is made of: a portion, a name, or a list that mixes both.
 What: TypeAlias = "Portion | Name | Iterable[Portion | Name]"
@@ -62,7 +63,7 @@ class Selection:
     pieces: tuple[Piece, ...]
     whole: Portion | None
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         return sum(piece.positions.size for piece in self.pieces)
 
@@ -70,26 +71,32 @@ class Selection:
         return tuple(label for piece in self.pieces for label in _entry_labels(piece))
 
     def places(self) -> tuple[At, ...]:
-        return tuple(dict.fromkeys(piece.at for piece in self.pieces))
+        return tuple(self.by_place)
 
-    def runs(self) -> list[tuple[At, np.ndarray]]:
-        """Neighbours in the same buffer joined, in vector order."""
-        runs: list[tuple[At, list[np.ndarray]]] = []
+    @functools.cached_property
+    def by_place(self) -> Mapping[At, tuple[np.ndarray, np.ndarray]]:
+        """For each buffer the positions in it, and for each of those the position in the vector."""
+        found: dict[At, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        start = 0
         for piece in self.pieces:
-            if runs and runs[-1][0] == piece.at:
-                runs[-1][1].append(piece.positions)
-            else:
-                runs.append((piece.at, [piece.positions]))
-        return [(at, np.concatenate(positions)) for at, positions in runs]
+            inside, outside = found.setdefault(piece.at, ([], []))
+            inside.append(piece.positions)
+            outside.append(np.arange(start, start + piece.positions.size))
+            start += piece.positions.size
+        return {at: (np.concatenate(i), np.concatenate(o)) for at, (i, o) in found.items()}
 
 
 def select(what: What, index: Index, buffers: Buffers) -> Selection:
     """The selection that `what` means, with an error where it names one entry twice."""
     if isinstance(what, Portion):
         return _portion(what, index, buffers)
+    if not isinstance(what, str | Initial | Iterable):
+        raise KindError(f"A vector is made of a portion, a name, or a list of both; got {what!r}.")
     items = [what] if isinstance(what, str | Initial) else list(what)
     key = ("selection", tuple(x if isinstance(x, Portion) else plain(x) for x in items))
-    if Caches not in items and key in index.memo:
+    # Caches, and all of an object from bare buffers, have widths that the index does not know.
+    same_for_all = bool(index.entries) and Caches not in items
+    if same_for_all and key in index.memo:
         return index.memo[key]
     pieces: list[Piece] = []
     for item in items:
@@ -99,13 +106,13 @@ def select(what: What, index: Index, buffers: Buffers) -> Selection:
             pieces.extend(_named(item, index))
     selection = Selection(tuple(pieces), None)
     refuse_overlaps(selection)
-    if Caches not in items:
+    if same_for_all:
         index.memo[key] = selection
     return selection
 
 
 def _portion(portion: Portion, index: Index, buffers: Buffers) -> Selection:
-    if portion is not Caches and index.names(portion):
+    if portion is not Caches and index.entries:
         key = ("portion", portion)
         if key not in index.memo:
             pieces = [
@@ -116,7 +123,7 @@ def _portion(portion: Portion, index: Index, buffers: Buffers) -> Selection:
     # Caches, and objects from bare buffers, have places and no names.
     pieces = []
     for number, buffer in enumerate(buffers[portion]):
-        if buffer is not None and not jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
+        if not is_absent(buffer) and not jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
             label = portion.value if portion in VECTORS else f"{portion.value}[{number}]"
             n = buffer.shape[-1]
             pieces.append(Piece(label, label, None, (portion, number), np.arange(n), (n,)))

@@ -10,6 +10,7 @@ from jaxtyping import Array
 from ..errors import PortionError
 from ._mtkparameters import MTKParameters
 from ._portions import Portion
+from ._reader import is_absent
 from ._selection import Selection, What, select
 from ._vector import gather, scatter
 
@@ -27,12 +28,12 @@ def hasportion(portion: Portion, p: MTKParameters) -> bool:
         (True, False)
     """
     buffers = p.buffers
-    return select(portion, p.index, buffers).size > 0 and None not in buffers[portion]
+    return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
 
 
 def canonicalize(
     what: What, p: MTKParameters
-) -> tuple[Array, Repack, bool] | tuple[None, None, None]:
+) -> tuple[Array | Any, Repack | Any, bool | Any]:  # `Any`: or else every caller checks for `None`
     """One vector of a portion or of a list of names, the way back, and whether it aliases `p`.
 
     **Arguments:**

@@ -15,23 +15,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import KindError, PortionError, ShapeError
 from ._dtypes import family, fits, promoted
-from ._reader import Buffers
+from ._fresh import own_copy
+from ._reader import Buffers, as_array, is_absent
 from ._selection import At, Selection
 
 
 def gather(selection: Selection, buffers: Buffers) -> Array:
     """The vector of a selection, as a buffer of its own; leading axes of a batch stay in front."""
-    parts = [take(present(at, buffers), positions) for at, positions in selection.runs()]
-    if not parts:
+    if not selection.pieces:
         return jnp.zeros(0)
+    places = selection.by_place
+    parts = [take(present(at, buffers), inside) for at, (inside, _) in places.items()]
     dtype = vector_dtype(selection, buffers)
     lead = max((part.shape[:-1] for part in parts), key=len)
     parts = [jnp.broadcast_to(part.astype(dtype), (*lead, part.shape[-1])) for part in parts]
-    return jnp.copy(parts[0]) if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+    if len(parts) == 1:
+        return own_copy(parts[0])
+    order = np.argsort(np.concatenate([outside for _, outside in places.values()]))
+    return take(jnp.concatenate(parts, axis=-1), order)
 
 
 def vector_dtype(selection: Selection, buffers: Buffers) -> np.dtype:
@@ -41,7 +47,10 @@ def vector_dtype(selection: Selection, buffers: Buffers) -> np.dtype:
 
 def take(buffer: Array, positions: np.ndarray) -> Array:
     start = _contiguous(positions)
-    if start is not None:
+    if start == 0 and positions.size == buffer.shape[-1]:
+        return buffer
+    # Outside of a trace a slice is a program of its own for each start.
+    if start is not None and isinstance(buffer, Tracer):
         return lax.slice_in_dim(buffer, start, start + positions.size, axis=-1)
     return jnp.take(buffer, positions, axis=-1, unique_indices=True, mode="clip")
 
@@ -73,21 +82,15 @@ def scatter(selection: Selection, buffers: Buffers, vector: Any, keep_precision:
     common = vector_dtype(selection, buffers)
     vector = check_vector(vector, selection, common)
     _check_family(vector.dtype, common, selection)
-    parts: dict[At, list[tuple[np.ndarray, Array]]] = {}
-    start = 0
-    for at, positions in selection.runs():
-        part = lax.slice_in_dim(vector, start, start + positions.size, axis=-1)
-        parts.setdefault(at, []).append((positions, part))
-        start += positions.size
     new: dict[At, Array] = {}
-    for at, runs in parts.items():
+    for at, (positions, outside) in selection.by_place.items():
         buffer = present(at, buffers)
         dtype = _back(buffer.dtype, vector.dtype, common, keep_precision)
-        positions = np.concatenate([positions for positions, _ in runs])
-        values = runs[0][1] if len(runs) == 1 else jnp.concatenate([v for _, v in runs], axis=-1)
+        values = take(vector, outside)
         names = [piece.name for piece in selection.pieces if piece.at == at]
         was = take(buffer, positions)
-        new[at] = put(buffer.astype(dtype), positions, convert(values, dtype, names, was))
+        buffer = widened(buffer, dtype, positions, names)
+        new[at] = put(buffer, positions, convert(values, dtype, names, was))
     return with_buffers(buffers, new)
 
 
@@ -96,16 +99,22 @@ def transfer(source: Selection, given: Buffers, target: Selection, buffers: Buff
 
     Without a vector between them: integers and floats never meet, so floats can be differentiated.
     """
-    parts: dict[At, list[tuple[np.ndarray, Array]]] = {}
+    moves: dict[tuple[At, At], list[tuple[np.ndarray, np.ndarray]]] = {}
     for old, new in zip(source.pieces, target.pieces, strict=True):
-        values = take(present(old.at, given), old.positions)
-        parts.setdefault(new.at, []).append((new.positions, values))
+        if old.shape != new.shape:
+            raise ShapeError(f"{new.label!r} has shape {new.shape}, and {old.shape} in the part.")
+        moves.setdefault((old.at, new.at), []).append((old.positions, new.positions))
+    parts: dict[At, list[tuple[np.ndarray, Array]]] = {}
+    for (at, to), pairs in moves.items():
+        old, new = (np.concatenate(side) for side in zip(*pairs))
+        parts.setdefault(to, []).append((new, take(present(at, given), old)))
     result: dict[At, Array] = {}
     for at, pieces in parts.items():
         dtype = promoted([present(at, buffers).dtype, *(v.dtype for _, v in pieces)])
         positions = np.concatenate([positions for positions, _ in pieces])
         values = jnp.concatenate([v.astype(dtype) for _, v in pieces], axis=-1)
-        result[at] = put(present(at, buffers).astype(dtype), positions, values)
+        names = [piece.label for piece in target.pieces if piece.at == at]
+        result[at] = put(widened(present(at, buffers), dtype, positions, names), positions, values)
     return with_buffers(buffers, result)
 
 
@@ -124,7 +133,7 @@ def check_vector(vector: Any, selection: Selection, common: Any) -> Array:
     try:
         # The numbers of a list have no precision of their own, and whole ones may be floats.
         vector = _plain(vector, common) if isinstance(vector, list | tuple) else jnp.asarray(vector)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise KindError(f"The values of {what} are a vector of numbers: {error}") from error
     if vector.ndim == 0 or vector.shape[-1] != selection.size:
         labels = ", ".join(selection.labels()[:6]) + (", ..." if selection.size > 6 else "")
@@ -149,12 +158,12 @@ def _words(selection: Selection) -> str:
 def present(at: At, buffers: Buffers) -> Array:
     portion, number = at
     buffer = buffers[portion][number]
-    if buffer is None:
+    if is_absent(buffer):
         raise PortionError(
             f"{portion!r} is not in this object: it was partitioned away. "
             "Use the other part, or mtk.combine(free, rest)."
         )
-    return buffer
+    return as_array(buffer)
 
 
 def _contiguous(positions: np.ndarray) -> int | None:
@@ -195,12 +204,15 @@ def convert(values: Array, dtype: Any, names: list[str], was: Array | None = Non
     """
     if values.dtype == dtype:
         return values
-    if fits(values.dtype, dtype):
-        return values.astype(dtype)
     who = ", ".join(map(repr, dict.fromkeys(names)))
+    if fits(values.dtype, dtype):
+        new = values.astype(dtype)
+        if family(values.dtype) != "i" or promoted([values.dtype, dtype]) == dtype:
+            return new
+        lost = (new.astype(values.dtype) != values) | ((new < 0) != (values < 0))
+        return refuse(new, lost, f"{who} is {np.dtype(dtype).name}, which is too narrow for a value.")
     if family(values.dtype) == "c":
-        complex_text = f"{who} is real, got a complex value."
-        values = eqx.error_if(values, jnp.any(values.imag != 0), complex_text)
+        values = refuse(values, values.imag != 0, f"{who} is real, got a complex value.")
         return convert(values.real, dtype, names, was)
     whole = {"i": "an integer", "b": "True or False"}[family(dtype)]
     new = _to_integers(values, np.dtype(dtype), who)
@@ -211,7 +223,38 @@ def convert(values: Array, dtype: Any, names: list[str], was: Array | None = Non
         same = was.astype(values.dtype) == values
         new = jnp.where(same, was, new)
     lost = ~same & (new.astype(values.dtype) != values)
-    return eqx.error_if(new, jnp.any(lost), f"{who} is {whole}, got a value that is not.")
+    return refuse(new, lost, f"{who} is {whole}, got a value that is not.")
+
+
+def widened(buffer: Array, dtype: Any, positions: np.ndarray, names: list[str]) -> Array:
+    """`buffer` in a `dtype` that takes new values at `positions`, or an error for what else it holds.
+
+    Integers beside one that becomes a float become floats as well; large ones would change.
+    """
+    if buffer.dtype == dtype:
+        return buffer
+    new = buffer.astype(dtype)
+    if family(buffer.dtype) != "i" or family(dtype) == "i":
+        return new
+    others = np.setdiff1d(np.arange(buffer.shape[-1]), positions)
+    mine = take(buffer, others)
+    lost = take(new, others).astype(buffer.dtype) != mine
+    who = ", ".join(map(repr, dict.fromkeys(names)))
+    return refuse(
+        new,
+        lost,
+        f"{who} was given a float, and shares a buffer of {buffer.dtype.name} with integers that "
+        f"{np.dtype(dtype).name} cannot hold. Declare it as a float.",
+    )
+
+
+def refuse(values: Array, wrong: Array, text: str) -> Array:
+    """`values`, or a `KindError` where any is `wrong`; where they are traced, at run time."""
+    if isinstance(wrong, Tracer):
+        return eqx.error_if(values, wrong.any(), text)
+    if wrong.any():
+        raise KindError(text)
+    return values
 
 
 def _to_integers(values: Array, dtype: np.dtype, who: str) -> Array:

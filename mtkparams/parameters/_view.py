@@ -32,7 +32,7 @@ class View:
         self.__prefix = prefix
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
+        if attribute.startswith("__") and attribute.endswith("__"):
             raise AttributeError(attribute)
         prefix = self.__prefix
         name = prefix + attribute

@@ -10,20 +10,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import BoundParameterError, KindError, ShapeError
-from ._dtypes import family, fits, promoted
+from ._dtypes import family, fits, is_plain, promoted
 from ._fingerprint import fingerprint
 from ._index import Entry, Hole, Index, Target
 from ._names import Name, plain
 from ._reader import Buffers
 from ._selection import At, Piece, Selection, refuse_overlaps
-from ._vector import convert, present, put, with_buffers
+from ._vector import convert, present, put, widened, with_buffers
 
 
 def write(
-    index: Index, buffers: Buffers, values: Mapping[Name, Any], cast: bool
+    index: Index, buffers: Buffers, values: Mapping[Any, Any], cast: bool
 ) -> tuple[Index, Buffers]:
     """`buffers` with `values` under their names, and the index that then describes them."""
     if not isinstance(values, Mapping):
@@ -60,27 +61,36 @@ def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool
         mine = [(q, v) for q, v in zip(selection.pieces, arrays) if q.at == at]
         flat = [_flat(piece, value, buffer) for piece, value in mine]
         # A Python number takes the dtype of its buffer: it has no precision of its own.
-        strong = [v.dtype for (_, given), v in zip(mine, flat) if not _is_weak(given, buffer)]
+        strong = [v.dtype for (_, given), v in zip(mine, flat) if not _is_weak(given, v, buffer)]
         dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
         names = [piece.label for piece, _ in mine]
         flat = [convert(v, dtype, [name]) for v, name in zip(flat, names)]
         lead = max((v.shape[:-1] for v in flat), key=len)
         parts = [jnp.broadcast_to(v, (*lead, v.shape[-1])) for v in flat]
         positions = np.concatenate([piece.positions for piece, _ in mine])
-        new[at] = put(buffer.astype(dtype), positions, jnp.concatenate(parts, axis=-1))
+        buffer = widened(buffer, dtype, positions, names)
+        new[at] = put(buffer, positions, _joined(parts))
     return with_buffers(buffers, new)
 
 
-def _is_weak(value: Any, buffer: Array) -> bool:
-    if isinstance(value, bool | int | float | complex):
-        plain_kind = np.asarray(value).dtype
-    elif isinstance(value, jax.Array) and value.weak_type:
-        plain_kind = value.dtype
-    elif isinstance(value, list | tuple):
-        plain_kind = np.asarray(value).dtype
-    else:
-        return False
-    return fits(plain_kind, buffer.dtype)
+def _joined(parts: list[Array]) -> Array:
+    # Outside of a trace a concatenation is a program of its own for each number of parts, and takes
+    # seconds to compile for thousands of them: many go over the host.
+    if len(parts) <= 16 or any(isinstance(x, Tracer) or _is_key(x) for x in parts):
+        return jnp.concatenate(parts, axis=-1)
+    return jnp.asarray(np.concatenate(jax.device_get(parts), axis=-1))
+
+
+def _is_key(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.extended)
+
+
+def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
+    """Whether `given`, which is `array` now, has no precision of its own and fits the buffer."""
+    if jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
+        return True
+    plain = all(map(is_plain, jax.tree.leaves(given)))
+    return (plain or array.weak_type) and fits(array.dtype, buffer.dtype)
 
 
 def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
@@ -88,14 +98,20 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
     try:
         array = jnp.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise KindError(
             f"{name!r} is {'a random key' if is_key else 'a number or an array of numbers'}, "
             f"got {type(value).__name__} {_short(value)}."
         ) from error
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu":
+        # Where 64 bits are off, JAX cuts NumPy's integers down without a word.
+        if (value.astype(array.dtype) != value).any():
+            raise KindError(f"{name!r} is {array.dtype.name}, which is too narrow for a value.")
     if is_key != jnp.issubdtype(array.dtype, jax.dtypes.extended):
         want, got = ("a random key", "numbers") if is_key else ("numbers", "a random key")
         raise KindError(f"{name!r} holds {want}, got {got}.")
+    if is_key and array.dtype != buffer.dtype:
+        raise KindError(f"{name!r} is a random key of {buffer.dtype}, got one of {array.dtype}.")
     if not is_key and family(array.dtype) == "c" and family(buffer.dtype) != "c":
         raise KindError(
             f"{name!r} is real ({buffer.dtype.name}), got {array.dtype.name}. Take the real part, or "
@@ -126,13 +142,27 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
         )
     arrays = [x for x, hole in zip(leaves, holes) if isinstance(hole, Hole)]
     static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes)]
-    late = [x for x in static if eqx.is_array(x)]
+    late = [x for x, old in zip(static, holes) if eqx.is_array(x) and not eqx.is_array(old)]
     if late:
         raise KindError(
             f"{entry.name!r} has an array where its declaration has none. Declare it anew with "
             "mtk.parameters({...})."
         )
+    for new, old in zip(static, holes):
+        if not (isinstance(new, type(old)) or _both_functions(new, old) or _both_numbers(new, old)):
+            raise KindError(
+                f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {_short(new)}."
+            )
     return arrays, structure.unflatten(static)
+
+
+def _both_functions(new: Any, old: Any) -> bool:
+    return callable(new) and callable(old)
+
+
+def _both_numbers(new: Any, old: Any) -> bool:
+    # Among the settings of a Module. Of a truth value the type counts, of a number it does not.
+    return type(new) in (int, float, complex) and type(old) in (int, float, complex)
 
 
 def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:

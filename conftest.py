@@ -1,0 +1,63 @@
+"""Turns README.md, the pages of docs/ and the docstrings of mtkparams/ into tests.
+
+Every fenced `python` block and every `>>>` example runs. A page is one session from top to bottom,
+and so are the docstrings of one file. Pages run as a new user's script would: with JAX's defaults,
+unless the page itself turns float64 on. Docstrings run in float64. Both run in an empty folder.
+
+mtkparams is not imported here: the option `--jaxtyping-packages` has to see its first import.
+"""
+
+import doctest
+import os
+import re
+
+import jax
+import pytest
+from sybil import Sybil
+from sybil.evaluators.doctest import NUMBER, DocTestEvaluator
+from sybil.parsers.abstract.doctest import DocTestStringParser
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.sybil import SybilCollection
+
+os.environ["MPLBACKEND"] = "Agg"  # no window, whoever imports matplotlib first
+
+FLAGS = ("jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion")
+FENCED = re.compile(r"^([ \t]*)(```+|~~~+).*?^\1\2[ \t]*$", re.DOTALL | re.MULTILINE)
+OPTIONS = doctest.ELLIPSIS | NUMBER
+
+fenced_examples = PythonCodeBlockParser(doctest_optionflags=OPTIONS)
+doctest_examples = DocTestStringParser(DocTestEvaluator(OPTIONS))
+
+
+def bare_examples(document):
+    """The `>>>` examples outside fences, where the closing fence cannot pass for their output."""
+    text = FENCED.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), document.text)
+    return doctest_examples(text, document.path)
+
+
+def as_user(tmp_path_factory, x64):
+    before = {flag: getattr(jax.config, flag) for flag in FLAGS}
+    folder = os.getcwd()
+    for flag, value in zip(FLAGS, (x64, "standard", "allow"), strict=True):
+        jax.config.update(flag, value)
+    os.chdir(tmp_path_factory.mktemp("page"))
+    yield
+    os.chdir(folder)
+    for flag, value in before.items():
+        jax.config.update(flag, value)
+
+
+@pytest.fixture(scope="module")
+def user_of_page(tmp_path_factory):
+    yield from as_user(tmp_path_factory, x64=False)
+
+
+@pytest.fixture(scope="module")
+def user_of_docstring(tmp_path_factory):
+    yield from as_user(tmp_path_factory, x64=True)
+
+
+parsers = [fenced_examples, bare_examples, SkipParser()]
+pages = Sybil(parsers, pattern="*.md", fixtures=["user_of_page"])
+docstrings = Sybil(parsers, path="mtkparams", pattern="*.py", fixtures=["user_of_docstring"])
+pytest_collect_file = SybilCollection([pages, docstrings]).pytest()

@@ -1,0 +1,92 @@
+"""Declarations as data, comparisons and finite differences that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import mtkparams as mtk
+import numpy as np
+from jaxtyping import Array
+
+
+class Spring(eqx.Module):
+    """A Module with everything that one can hold: floats, integers, settings and a function."""
+
+    stiffness: Array
+    coils: Array
+    damping: float
+    law: Callable[[Array], Array]
+
+    def __call__(self, x: Array) -> Array:
+        return self.law(self.stiffness * x) * self.damping
+
+
+def spring(stiffness: Any = (1.0, 2.0), law: Callable[[Array], Array] = jnp.tanh) -> Spring:
+    return Spring(jnp.asarray(stiffness, dtype=float), jnp.asarray(7), 0.5, law)
+
+
+def everything() -> dict[Any, Any]:
+    """One declaration of each kind of value, a name for each portion but the caches."""
+    return {
+        "alpha": 0.55,
+        "tau": [1.0, 2.0, 3.0],
+        "f": np.arange(6.0).reshape(2, 3),
+        "gain": mtk.Parameter(bind=lambda p: 2 * p.alpha),
+        "tank.k": mtk.Parameter(0.3, tunable=False),
+        "tank.area": 2.0,
+        "mode": mtk.Parameter(1.0, discrete=True),
+        "switch": mtk.Parameter(True, discrete=True),
+        "order": 3,
+        "on": True,
+        "z": 1.0 + 2.0j,
+        "spring": spring(),
+        "pair": {"w": jnp.asarray([1.0, -1.0]), "b": 0.25},
+        "label": "run 7",
+        "curve": jnp.sin,
+        "table": mtk.Parameter(spring([5.0]), tunable=False),
+        "seed": jax.random.key(7),
+        mtk.Initial("x"): 1.5,
+        mtk.Initial("tank.h"): [0.1, 0.2],
+        "twice": mtk.Parameter(bind=lambda p: 2 * p.gain + p.tank.area),
+    }
+
+
+def with_caches(p: mtk.MTKParameters, *caches: Any) -> mtk.MTKParameters:
+    """`p` with `caches` as they are, not copied."""
+    return p.from_buffers({**p.buffers, mtk.Caches: tuple(map(jnp.asarray, caches))})
+
+
+def pointers(tree: Any) -> list[int]:
+    """The addresses of all buffers in `tree`."""
+    leaves = [x for x in jax.tree.leaves(tree) if isinstance(x, jax.Array)]
+    plain = [jax.random.key_data(x) if is_key(x) else x for x in leaves]
+    return [x.unsafe_buffer_pointer() for x in plain]
+
+
+def is_key(x: Array) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def assert_own_buffers(new: Any, *others: Any) -> None:
+    """Every buffer of `new` is its own: not that of another leaf, and none of the `others`'."""
+    mine = pointers(new)
+    assert len(set(mine)) == len(mine), "two leaves share a buffer"
+    shared = set(mine) & {address for other in others for address in pointers(other)}
+    assert not shared, f"{len(shared)} buffers are shared"
+
+
+def central_difference(f: Callable[[Array], Array], x: Array, step: float = 1e-5) -> np.ndarray:
+    """The gradient of a scalar function; truncation and rounding both cost about 1e-10."""
+    x = np.asarray(x)
+    ways = np.eye(x.size) * step
+    slopes = [(f(jnp.asarray(x + h)) - f(jnp.asarray(x - h))) / (2 * step) for h in ways]
+    return np.asarray(slopes)
+
+
+def equal(x: Any, y: Any) -> bool:
+    """Whether two pytrees are equal in structure, kind and value."""
+    return bool(eqx.tree_equal(x, y))
