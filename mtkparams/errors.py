@@ -106,4 +106,6 @@ def unknown_name(
         hint = f" They are {', '.join(repr(n) for n in known)}."
     else:
         hint = " `p.names()` lists them."
-    return UnknownNameError(f"No {name!r} among {where}.{hint}")
+    error = UnknownNameError(f"No {name!r} among {where}.{hint}")
+    error.name = name
+    return error

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..errors import DeclarationError
-from ..parameters import MTKParameters
+from ..errors import DeclarationError, ShapeError, UnknownNameError
+from ..parameters import Initial, Initials, MTKParameters
+from ..parameters._bindings import check_bindings
 from ._declare import build
 from ._flatten import Equations, Flat, flatten
 from ._model import Model, derivatives_of
 from ._parameter import Parameter
-from ._system import System
+from ._scope import refuse_unknown
 
 
-def check_system(system: System) -> None:
+def check_system(system: Any) -> None:
     """Raises where a system is not whole, as far as its declared values let it be traced."""
     flat = flatten(system)
     values = flat.parameters.values()
     if all(d.default is not None or d.bind is not None for d in values):
-        model_of(flat, stand_in(flat.declarations(), flat.shapes()))
+        p = stand_in(flat.declarations(), flat.shapes())
+        check_parameters(flat, p)
+        model_of(flat, p, outermost=False)
 
 
-def model_of(flat: Flat, p: MTKParameters) -> Model:
-    """The model of a flattened system, or an error that names the unknown or the equation."""
+def check_parameters(flat: Flat, p: MTKParameters) -> None:
+    """Raises where a dependent parameter does not evaluate, or reads an unknown."""
+    try:
+        check_bindings(p)
+    except UnknownNameError as error:
+        refuse_unknown(str(error.name), flat.unknowns, error)
+        raise
+
+
+def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
+    """The model of a flattened system, or an error that names the unknown or the equation.
+
+    Where it is not the `outermost` one yet, external unknowns may still be without an equation.
+    """
     probe = Model.of(flat, tuple(flat.unknowns))
     given: dict[str, str] = {}
     for equations in flat.equations:
@@ -40,8 +56,10 @@ def model_of(flat: Flat, p: MTKParameters) -> Model:
             given[name] = _who(equations)
     residuals = sum(_count(probe, equations, p) for equations in flat.equations)
     missing = tuple(name for name in flat.unknowns if name not in given)
-    _check_counts(flat, missing, residuals)
-    model = Model.of(flat, tuple(name for name in flat.unknowns if name in given))
+    _check_counts(flat, missing, residuals, outermost)
+    external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
+    model = Model.of(flat, tuple(n for n in flat.unknowns if n in given or n in external))
+    check_start(model, p)
     _check_observed(model, p)
     return model
 
@@ -53,7 +71,9 @@ def stand_in(
     filled = {}
     for name, declared in declarations.items():
         if declared.bind is None and declared.default is None:
-            shape = shapes.get(name[len("Initial(") : -1], ()) if name.startswith("Initial(") else ()
+            shape = (
+                shapes.get(name[len("Initial(") : -1], ()) if name.startswith("Initial(") else ()
+            )
             plain = Parameter(jnp.ones(shape), tunable=declared.tunable, discrete=declared.discrete)
             filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
         else:
@@ -95,25 +115,26 @@ def _count(model: Model, equations: Equations, p: MTKParameters) -> int:
 
 def _start(model: Model, p: MTKParameters) -> tuple[Any, Any]:
     dtype = p.initials.dtype
-    (size, _) = model.states.widths[next(iter(_portion(model)))]
+    size, _ = model.states.widths[Initials]
     return jnp.zeros((), dtype), jnp.zeros(size, dtype)
 
 
-def _portion(model: Model) -> list[Any]:
-    return [portion for portion, widths in model.states.widths.items() if widths]
-
-
-def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int) -> None:
+def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermost: bool) -> None:
     shapes = flat.shapes()
-    open_ones = [n for n in missing if not flat.unknowns[n].external]
-    entries = sum(_size(shapes[n]) for n in missing)
+    late = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
+    open_ones = [n for n in missing if n not in late]
+    entries = sum(math.prod(shapes[n]) for n in missing)
     if residuals == 0 and open_ones:
         names = ", ".join(map(repr, open_ones))
-        raise DeclarationError(
-            f"No equation for {names}: give a derivative, a residual, or mark it "
-            "mtk.Unknown(..., external=True) where a parent system gives it."
+        outside = [n for n in open_ones if flat.unknowns[n].external]
+        cure = (
+            "It is external: nest this system in one that gives its derivative."
+            if outside
+            else "Give a derivative or a residual, or mark it mtk.Unknown(..., external=True) where a "
+            "parent system gives it."
         )
-    if residuals and residuals != entries and len(open_ones) == len(missing):
+        raise DeclarationError(f"No equation for {names}. {cure}")
+    if residuals and residuals != entries and not late:
         more = "more" if residuals > entries else "fewer"
         raise DeclarationError(
             f"There are {more} residuals ({residuals}) than unknowns without a derivative "
@@ -121,11 +142,18 @@ def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int) -> None:
         )
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
+def check_start(model: Model, p: MTKParameters) -> None:
+    """Raises where an initial value has another shape than its unknown."""
+    names = [*model.differential, *model.algebraic]
+    values = eqx.filter_eval_shape(lambda p: [jnp.asarray(p[Initial(n)]) for n in names], p)
+    for name, value in zip(names, values, strict=True):
+        place = model.states.entries[name].leaves[0].place
+        assert place is not None
+        if value.shape != place.shape:
+            raise ShapeError(
+                f"The initial value of {name!r} has shape {value.shape}, the unknown has "
+                f"{place.shape}. mtk.Unknown(..., shape=) declares another one."
+            )
 
 
 def _check_observed(model: Model, p: MTKParameters) -> None:
@@ -135,5 +163,3 @@ def _check_observed(model: Model, p: MTKParameters) -> None:
         return [jnp.asarray(u[name]) for name in model.states.bound]
 
     eqx.filter_eval_shape(evaluate, p)
-
-

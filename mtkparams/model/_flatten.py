@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from ..errors import DeclarationError, unknown_name
 from ._parameter import Parameter
 from ._scope import at_start, scoped_binding
-from ._system import Equation, System
 from ._unknown import Unknown
+
+# `f(t, u, p)`, as in diffrax; `u` and `p` are views.
+Equation: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,8 +49,11 @@ class Flat:
         }
 
 
-def flatten(system: System) -> Flat:
-    """The names of `system` and of all systems nested in it, with their prefixes."""
+def flatten(system: Any) -> Flat:
+    """The names of a system and of all systems nested in it, with their prefixes.
+
+    `system` is an `mtk.System`; it is not named as a type, since it uses this itself.
+    """
     parameters: dict[str, Parameter] = {}
     unknowns: dict[str, Unknown] = {}
     observed: dict[str, tuple[str, Equation]] = {}
@@ -56,7 +61,9 @@ def flatten(system: System) -> Flat:
     _collect(system, "", parameters, unknowns, observed, equations)
     names = tuple(unknowns)
     scoped = {
-        name: dataclasses.replace(unknown, initial=at_start(unknown.initial, _prefix_of(name), names))
+        name: dataclasses.replace(
+            unknown, initial=at_start(unknown.initial, _prefix_of(name), names)
+        )
         if callable(unknown.initial)
         else unknown
         for name, unknown in unknowns.items()
@@ -69,7 +76,7 @@ def _prefix_of(name: str) -> str:
 
 
 def _collect(
-    system: System,
+    system: Any,
     prefix: str,
     parameters: dict[str, Parameter],
     unknowns: dict[str, Unknown],

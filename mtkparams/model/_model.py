@@ -162,12 +162,13 @@ def _check_shape(name: str, value: Any, states: Index) -> None:
 
 
 def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
-    try:
-        shape = jnp.shape(out)
-    except TypeError as error:
+    if not isinstance(out, int | float | list | tuple) and not hasattr(out, "shape"):
         raise DeclarationError(
-            f"{where} are a dictionary by name or one array, got {type(out).__name__}."
-        ) from error
+            f"{where[0].upper()}{where[1:]} are a dictionary by name or one array, got "
+            f"{type(out).__name__}."
+        )
+    out = jnp.asarray(out)
+    shape = out.shape
     if len(own) == 1:
         _check_shape(own[0], out, states)
         return {own[0]: out}
@@ -219,5 +220,3 @@ def _without_value(declared: Parameter) -> Parameter:
 
 def _key(declared: Any) -> Hashable:
     return tuple(fingerprint(getattr(declared, f.name)) for f in dataclasses.fields(declared))
-
-

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import BoundParameterError
-from ..parameters import Initial, View
-from ..parameters._names import Name, plain
+from ..parameters import View
 from ..parameters._view import within
 from ..parameters._views import renamed
 
@@ -34,9 +33,10 @@ def at_start(
     return bind
 
 
-def refuse_unknowns(name: Name, unknowns: Iterable[str]) -> None:
-    if plain(name) in unknowns:
+def refuse_unknown(name: str, unknowns: Iterable[str], error: Exception) -> None:
+    """Raises for a binding that read `name`, where that is an unknown and no parameter."""
+    if any(unknown == name or unknown.endswith("." + name) for unknown in unknowns):
         raise BoundParameterError(
-            f"A binding reads {plain(name)!r}, which is an unknown and changes in time. Make it an "
-            f"observed value, or read its initial value {str(Initial(plain(name)))!r}."
-        )
+            f"A dependent parameter reads {name!r}, which is an unknown and changes in time. Make it "
+            f"an observed value, or read the initial value, p['Initial({name})']."
+        ) from error

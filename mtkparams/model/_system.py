@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import DeclarationError, KindError
 from ..parameters import Initial
 from ..parameters._names import check_declarable, plain
+from ._complete import check_system
+from ._flatten import Equation
 from ._parameter import Parameter
 from ._unknown import Unknown
-
-# `f(t, u, p)`, as in diffrax; `u` and `p` are views.
-Equation = Callable[[Any, Any, Any], Any]
 
 
 class System:
@@ -91,8 +90,6 @@ class System:
             if not isinstance(child, System):
                 raise KindError(f"systems[{name!r}] is a mtk.System, got {type(child).__name__}.")
         _refuse_two_kinds(self)
-        from ._complete import check_system  # which needs `System` itself
-
         check_system(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -137,7 +134,9 @@ def _name(key: Any) -> str:
 
 def _parameter(value: Any) -> Parameter:
     if isinstance(value, Unknown):
-        raise DeclarationError("An mtk.Unknown was given among the parameters; move it to unknowns=.")
+        raise DeclarationError(
+            "An mtk.Unknown was given among the parameters; move it to unknowns=."
+        )
     return value if isinstance(value, Parameter) else Parameter(value)
 
 
@@ -154,12 +153,18 @@ def _function(f: Any, name: Any) -> Equation:
 
 
 def _refuse_two_kinds(system: System) -> None:
-    kinds = {"parameter": system.parameters, "unknown": system.unknowns, "observed value": system.observed}
+    kinds = {
+        "parameter": system.parameters,
+        "unknown": system.unknowns,
+        "observed value": system.observed,
+    }
     seen: dict[str, str] = {}
     for kind, names in kinds.items():
         for name in names:
             if name in seen:
                 raise DeclarationError(f"{name!r} is both a {seen[name]} and a {kind}. Rename one.")
             if name in system.systems:
-                raise DeclarationError(f"{name!r} is both a {kind} and a nested system. Rename one.")
+                raise DeclarationError(
+                    f"{name!r} is both a {kind} and a nested system. Rename one."
+                )
             seen[name] = kind

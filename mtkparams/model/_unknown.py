@@ -44,6 +44,8 @@ class Unknown:
 
     def __post_init__(self) -> None:
         if isinstance(self.initial, Unknown | Parameter):
-            raise DeclarationError(f"The initial value of an unknown is a number, got {self.initial!r}.")
+            raise DeclarationError(
+                f"The initial value of an unknown is a number, got {self.initial!r}."
+            )
         if self.shape is not None and not all(isinstance(n, int) and n >= 0 for n in self.shape):
             raise DeclarationError(f"shape= is a tuple of sizes, got {self.shape!r}.")

@@ -44,7 +44,7 @@ def solve(
     **Other arguments:**
 
     - `max_steps`: of each solver; `dt0`: the first step.
-    - `dense`: keep the interpolation, for `solution(t, "x")`.
+    - `dense`: keep the interpolation, for `solution(t, "x")`. It takes memory for `max_steps` steps.
     - `stepsize_controller`: in place of a PID controller with `rtol` and `atol`.
     - `event`: a `diffrax.Event` that ends the solve; its condition is called with the vector of
       unknowns. A solve that an event ended did arrive.

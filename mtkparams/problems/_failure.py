@@ -7,7 +7,7 @@ failed, and zero is a number that an optimizer believes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import diffrax
 import equinox as eqx
@@ -18,7 +18,8 @@ from jaxtyping import Array
 from ..errors import SolveError
 from ..model import Model
 from ._phases import Outcome
-from ._problem import ODEProblem
+
+Integrate: TypeAlias = Callable[[Any, Array], Outcome]
 
 _ADVICE = (
     "The solve did not arrive within max_steps={max_steps} steps{where}. It may be stiff (try "
@@ -28,7 +29,6 @@ _ADVICE = (
     "The solve failed in the nonlinear or linear solver of an implicit step{where}. Try a smaller dt0, "
     "another solver, or look for values that are not finite.",
 )
-
 
 _ABSENT = object()
 
@@ -52,48 +52,64 @@ def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outc
         if bad.any():
             raise SolveError(texts[int(kind.ravel()[jnp.argmax(bad.ravel())])])
         return outcome
-    ys = eqx.branched_error_if(outcome.ys, bad, kind, texts)
-    return eqx.tree_at(lambda o: o.ys, outcome, ys)
+    # A factor, and not a check of the values: so who needs only their derivative, or only the
+    # interpolation, meets the error as well.
+    one = eqx.branched_error_if(jnp.ones(()), bad, kind, texts)
+    found = jax.tree.map(
+        lambda x: x * one.astype(x.dtype) if eqx.is_inexact_array(x) else x,
+        (outcome.ys, outcome.interpolation),
+    )
+    return _with_found(outcome, found)
 
 
-def honest(
-    integrate: Callable[[ODEProblem, Array], Outcome],
-    problem: ODEProblem,
-    adjoint: Any,
-    implicit: bool,
-) -> Outcome:
+def honest(integrate: Integrate, inputs: Any, adjoint: Any, implicit: bool) -> Outcome:
     """The outcome of a solve with NaN values and NaN derivatives where it failed.
 
     **Arguments:**
 
-    - `integrate`: the solve of a problem; where its second argument is false it does nothing.
+    - `integrate`: the solve; where its second argument is false it does nothing.
+    - `inputs`: its first argument, with everything in it that can be differentiated.
     - `implicit`: an implicit solver takes part. Its derivative raises on values that are not finite,
       so the failed solves must not be differentiated at all.
     """
     if isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint):
-        return _forward(integrate, problem, implicit)
-    return _reverse(integrate, problem)
+        return _forward(integrate, inputs, implicit)
+    return _reverse(integrate, inputs, implicit)
 
 
-def _forward(
-    integrate: Callable[[ODEProblem, Array], Outcome], problem: ODEProblem, implicit: bool
-) -> Outcome:
+def _forward(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
     if not implicit:
-        outcome = integrate(problem, jnp.array(True))
+        outcome = integrate(inputs, jnp.array(True))
         bad = _bad(outcome)
+        found = (outcome.ys, outcome.interpolation)
     else:
-        outcome = integrate(jax.tree.map(jax.lax.stop_gradient, problem), jnp.array(True))
+        constant = lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x
+        outcome = integrate(jax.tree.map(constant, inputs), jnp.array(True))
         bad = _bad(outcome)
-        again = integrate(problem, ~bad)
-        slope = lambda x, y: x + (y - jax.lax.stop_gradient(y)) if eqx.is_inexact_array(x) else x
-        outcome = eqx.tree_at(lambda o: o.ys, outcome, slope(outcome.ys, again.ys))
-    inputs = [x for x in jax.tree.leaves(problem) if eqx.is_inexact_array(x)]
-    poison = _poison(bad, inputs)
-    found = _nan_where(bad, (outcome.ys, outcome.interpolation))
+        again = integrate(inputs, ~bad)
+        found = jax.tree.map(
+            lambda x, y: _with_slope(x, y) if eqx.is_inexact_array(x) else x,
+            (outcome.ys, outcome.interpolation),
+            (again.ys, again.interpolation),
+        )
+    poison = _poison(bad, [x for x in jax.tree.leaves(inputs) if eqx.is_inexact_array(x)])
     found = jax.tree.map(
-        lambda x: x + poison.astype(x.dtype) if eqx.is_inexact_array(x) else x, found
+        lambda x: x + poison.astype(x.dtype) if eqx.is_inexact_array(x) else x,
+        _nan_where(bad, found),
     )
-    return eqx.tree_at(lambda o: (o.ys, o.interpolation), outcome, found, is_leaf=_none)
+    return _with_found(outcome, found)
+
+
+@jax.custom_jvp
+def _with_slope(value: Array, other: Array) -> Array:
+    """`value`, with the derivative of `other`. Both may be infinite: unused room is."""
+    del other
+    return value
+
+
+@_with_slope.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return _with_slope(*primals), tangents[1]
 
 
 @jax.custom_jvp
@@ -106,46 +122,50 @@ def _poison(bad: Array, inputs: list[Array]) -> Array:
 @_poison.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     bad, inputs = primals
-    total = sum(jnp.sum(t).astype(float) for t in tangents[1])
+    total = sum(jnp.sum(t).real.astype(float) for t in tangents[1])
     return _poison(bad, inputs), jnp.where(bad, jnp.nan, 0.0) * total
 
 
-def _reverse(integrate: Callable[[ODEProblem, Array], Outcome], problem: ODEProblem) -> Outcome:
+def _reverse(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
     """By hand, so that a failed member of a batch does not spoil what the others share with it."""
 
-    def values(problem: ODEProblem, alive: Array) -> tuple[Any, Any]:
-        outcome = integrate(problem, alive)
-        rest = eqx.tree_at(lambda o: (o.ys, o.interpolation), outcome, (None, None), is_leaf=_none)
-        return (outcome.ys, outcome.interpolation), rest
+    def values(inputs: Any, alive: Array) -> tuple[Any, Any]:
+        outcome = integrate(inputs, alive)
+        return (outcome.ys, outcome.interpolation), _with_found(outcome, (None, None))
 
     def masked(found: tuple[Any, Any], rest: Outcome) -> Outcome:
-        ys, interpolation = _nan_where(_bad(rest), found)
-        return eqx.tree_at(
-            lambda o: (o.ys, o.interpolation), rest, (ys, interpolation), is_leaf=_none
-        )
+        return _with_found(rest, _nan_where(_bad(rest), found))
 
     @eqx.filter_custom_vjp
-    def solved(problem: ODEProblem) -> Outcome:
-        return masked(*values(problem, jnp.array(True)))
+    def solved(inputs: Any) -> Outcome:
+        return masked(*values(inputs, jnp.array(True)))
 
-    def forward(perturbed: Any, problem: ODEProblem) -> Any:
+    def forward(perturbed: Any, inputs: Any) -> Any:
         del perturbed
-        found, rest = values(problem, jnp.array(True))
+        differentiated = lambda alive: eqx.filter_vjp(
+            lambda q: values(q, alive), inputs, has_aux=True
+        )
+        if implicit:
+            # Once more, for the derivative, without the failed solves: the backward pass of an
+            # implicit solver raises on values that are not finite, also where nobody asks for it.
+            found, rest = values(inputs, jnp.array(True))
+            _, pullback, _ = differentiated(~_bad(rest))
+        else:
+            found, pullback, rest = differentiated(jnp.array(True))
         bad = _bad(rest)
-        # Once more, for the derivative, without the failed solves: the backward pass of an implicit
-        # solver raises on values that are not finite, also where nobody asks for its result.
-        _, pullback, _ = eqx.filter_vjp(lambda q: values(q, ~bad), problem, has_aux=True)
         return masked(found, rest), (pullback, bad, found)
 
-    def backward(residuals: Any, cotangent: Any, perturbed: Any, problem: ODEProblem) -> Any:
-        del perturbed, problem
+    def backward(residuals: Any, cotangent: Any, perturbed: Any, inputs: Any) -> Any:
+        del perturbed, inputs
         pullback, bad, found = residuals
         asked = jnp.zeros((), bool)
         for c in jax.tree.leaves((cotangent.ys, cotangent.interpolation)):
             asked = asked | jnp.any(c != 0)
         inexact = eqx.filter(found, eqx.is_inexact_array)
         clean = jax.tree.map(
-            lambda x, c: jnp.zeros_like(x) if c is _ABSENT else jnp.where(bad, jnp.zeros_like(c), c),
+            lambda x, c: (
+                jnp.zeros_like(x) if c is _ABSENT else jnp.where(bad, jnp.zeros_like(c), c)
+            ),
             inexact,
             _like(inexact, (cotangent.ys, cotangent.interpolation)),
         )
@@ -155,7 +175,11 @@ def _reverse(integrate: Callable[[ODEProblem, Array], Outcome], problem: ODEProb
 
     solved.def_fwd(forward)
     solved.def_bwd(backward)
-    return solved(problem)
+    return solved(inputs)
+
+
+def _with_found(outcome: Outcome, found: tuple[Any, Any]) -> Outcome:
+    return eqx.tree_at(lambda o: (o.ys, o.interpolation), outcome, found, is_leaf=_none)
 
 
 def _none(x: Any) -> bool:

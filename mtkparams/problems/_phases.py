@@ -19,9 +19,8 @@ from ..parameters import MTKParameters
 _EXPLICIT_STEPS = 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the caller asked of a solve."""
+class Settings(eqx.Module):
+    """What the caller asked of a solve; its arrays, such as save times, can be differentiated."""
 
     saveat: diffrax.SaveAt
     controller: Any
@@ -51,9 +50,13 @@ class Span:
         if self.alive is None:
             return saveat
         return jax.tree.map(
-            lambda sub: sub
-            if not isinstance(sub, diffrax.SubSaveAt) or sub.ts is None
-            else eqx.tree_at(lambda s: s.ts, sub, self.times(jnp.asarray(sub.ts, self.t0.dtype))),
+            lambda sub: (
+                sub
+                if not isinstance(sub, diffrax.SubSaveAt) or sub.ts is None
+                else eqx.tree_at(
+                    lambda s: s.ts, sub, self.times(jnp.asarray(sub.ts, self.t0.dtype))
+                )
+            ),
             saveat,
             is_leaf=lambda x: isinstance(x, diffrax.SubSaveAt),
         )
@@ -74,17 +77,13 @@ def in_one(
 ) -> Outcome:
     """The outcome of one solver."""
     saveat = span.saveat(settings.saveat)
-    s = _diffeqsolve(
-        term, solver, span.t0, span.end, y0, p, settings, saveat, settings.max_steps
-    )
+    s = _diffeqsolve(term, solver, span.t0, span.end, y0, p, settings, saveat, settings.max_steps)
     ts, ys = _flat(s.ts, s.ys, settings.saveat)
     stats = {**s.stats, "phase": jnp.zeros((), int)}
     return Outcome(ts, ys, s.result, stats, s.interpolation)
 
 
-def in_two(
-    term: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings
-) -> Outcome:
+def in_two(term: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings) -> Outcome:
     """The outcome of Tsit5, and where it did not arrive of Kvaerno5 from there on.
 
     Both run always: where the first arrived, the second has nothing to do and takes no step. So
@@ -108,7 +107,15 @@ def in_two(
     late_ts = jnp.where(t1 >= t0, jnp.maximum(ts, reached), jnp.minimum(ts, reached))
     stiff = diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optx.Chord)())
     second = _diffeqsolve(
-        term, stiff, reached, t1, last[0], p, settings, diffrax.SaveAt(ts=late_ts), settings.max_steps
+        term,
+        stiff,
+        reached,
+        t1,
+        last[0],
+        p,
+        settings,
+        diffrax.SaveAt(ts=late_ts),
+        settings.max_steps,
     )
     done = arrived | jnp.where(t1 >= t0, ts <= reached, ts >= reached)
     ys = jnp.where(jnp.broadcast_to(done, ts.shape)[:, None], early, second.ys)

@@ -15,7 +15,6 @@ from ..model import Model, System
 from ..model._complete import model_of
 from ..model._declare import parameters
 from ..parameters import Initial, MTKParameters
-from ..parameters._names import Name
 from ._values import place_values
 
 
@@ -52,7 +51,7 @@ class ODEProblem(eqx.Module):
     def __init__(
         self,
         system: System,
-        values: Mapping[Name, Any] | None = None,
+        values: Mapping[Any, Any] | None = None,
         tspan: tuple[Any, Any] = (0.0, 1.0),
         *,
         guesses: Mapping[str, Any] | None = None,
@@ -111,9 +110,13 @@ def times(tspan: Any, p: MTKParameters) -> tuple[Array, Array]:
     dtype = p.initials.dtype
     start, end = (jnp.asarray(t).astype(dtype) for t in (t0, t1))
     if start.ndim or end.ndim:
-        raise DeclarationError(f"tspan= is a pair of numbers, got shapes {start.shape}, {end.shape}.")
+        raise DeclarationError(
+            f"tspan= is a pair of numbers, got shapes {start.shape}, {end.shape}."
+        )
     return start, end
 
 
 def _time(t: Any) -> str:
-    return "traced" if isinstance(t, jax.core.Tracer) else f"{t}" if jnp.ndim(t) else f"{float(t):g}"
+    return (
+        "traced" if isinstance(t, jax.core.Tracer) else f"{t}" if jnp.ndim(t) else f"{float(t):g}"
+    )

@@ -10,16 +10,17 @@ import equinox as eqx
 
 from ..errors import KindError
 from ..model import Parameter
+from ..model._complete import check_start
 from ..model._declare import parameters
 from ..parameters import MTKParameters
-from ..parameters._names import Name, split_index
+from ..parameters._names import split_index
 from ._problem import ODEProblem, times
 from ._values import UNSET, put_values, stored_name
 
 
 def remake(
     problem: ODEProblem,
-    values: Mapping[Name, Any] | None = None,
+    values: Mapping[Any, Any] | None = None,
     *,
     tspan: tuple[Any, Any] | None = None,
     p: MTKParameters | None = None,
@@ -79,15 +80,21 @@ def _checked(p: MTKParameters, problem: ODEProblem) -> MTKParameters:
     return p
 
 
-def _with_values(problem: ODEProblem, values: Mapping[Name, Any]) -> ODEProblem:
+def _with_values(problem: ODEProblem, values: Mapping[Any, Any]) -> ODEProblem:
     unknowns = tuple(n for n, e in problem.model.states.entries.items() if e.bind is None)
     stored = {stored_name(key, unknowns): value for key, value in values.items()}
     if len(stored) == len(values) and all(_is_value(problem, n, v) for n, v in stored.items()):
         return _with(problem, p=problem.p.set(stored))
     declared, entries = put_values(
-        _declarations(problem), unknowns, problem.model.states.bound, values, problem.model.declarations
+        _declarations(problem),
+        unknowns,
+        problem.model.states.bound,
+        values,
+        problem.model.declarations,
     )
-    return _replace_static(problem, parameters(declared, entries))
+    p = parameters(declared, entries)
+    check_start(problem.model, p)
+    return _replace_static(problem, p)
 
 
 def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
@@ -96,7 +103,8 @@ def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
     base = (split_index(name) or (name,))[0]
     entry = entries.get(name) or entries.get(base)
     if entry is None:
-        return True  # an array inside a pytree, or a name that `set` reports
+        # An array inside a pytree, or a name that `set` reports; `put_values` knows observed ones.
+        return base not in problem.model.states.bound
     if value is UNSET or value is None or entry.bind is not None:
         return False
     return not (callable(value) and entry.is_array and not hasattr(value, "shape"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import diffrax
+import jax
 import jax.numpy as jnp
 
 from ..errors import DeclarationError, KindError, unknown_name
@@ -46,7 +47,9 @@ def run(
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     auto = isinstance(solver, str)
     if auto and solver != "auto":
-        raise KindError(f"solver= is 'auto' or a diffrax solver such as diffrax.Tsit5(), got {solver!r}.")
+        raise KindError(
+            f"solver= is 'auto' or a diffrax solver such as diffrax.Tsit5(), got {solver!r}."
+        )
     settings = Settings(
         saveat=_saveat(saveat, problem, dense),
         controller=stepsize_controller or _controller(problem, rtol, atol),
@@ -59,18 +62,20 @@ def run(
 
     term = diffrax.ODETerm(model.derivative)
 
-    def integrate(problem: ODEProblem, alive: Any = None) -> Outcome:
+    def integrate(inputs: tuple[ODEProblem, Settings, Any], alive: Any = None) -> Outcome:
+        problem, settings, solver = inputs
         span = Span(problem.t0, problem.t1, alive)
         y0 = model.start(problem.p)
         if auto:
             return in_two(term, span, y0, problem.p, settings)
         return in_one(term, solver, span, y0, problem.p, settings)
 
+    inputs = (problem, settings, solver)
     if throw:
-        outcome = raise_failure(integrate(problem), model, max_steps)
+        outcome = raise_failure(integrate(inputs), model, max_steps)
     else:
         implicit = auto or isinstance(solver, diffrax.AbstractImplicitSolver)
-        outcome = honest(integrate, problem, adjoint, implicit)
+        outcome = honest(integrate, inputs, adjoint, implicit)
     return Solution(
         ts=outcome.ts,
         ys=outcome.ys,
@@ -98,7 +103,7 @@ def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
 def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
     # A step this small no longer moves the time: the solution blows up there. Stop, rather than
     # spend every step that is allowed.
-    times = jnp.maximum(jnp.abs(problem.t0), jnp.abs(problem.t1))
+    times = jax.lax.stop_gradient(jnp.maximum(jnp.abs(problem.t0), jnp.abs(problem.t1)))
     smallest = 4 * jnp.finfo(times.dtype).eps * times
     return diffrax.PIDController(
         rtol=rtol, atol=_atol(problem.model, atol, times.dtype), dtmin=smallest, force_dtmin=False
@@ -124,5 +129,3 @@ def _progress(progress: Any) -> Any:
     if progress is None or progress is False:
         return diffrax.NoProgressMeter()
     return diffrax.TextProgressMeter() if progress is True else progress
-
-

@@ -28,7 +28,7 @@ class Solution(eqx.Module):
     - `p`: the parameters of this solve.
     - `result`: how it ended, a `diffrax.RESULTS`; `stats`: counts of steps, and `phase`, the number of
       the solver that ended it (`"auto"` has two).
-    - `t0`, `t1`: the time span that was reached.
+    - `t0`, `t1`: the time span.
     """
 
     ts: Array
@@ -82,6 +82,8 @@ class Solution(eqx.Module):
             raise KindError(
                 "Values between save times were not kept. Solve with mtk.solve(..., dense=True)."
             )
+        if self.ts.ndim > 1:  # a batch of solutions
+            return jax.vmap(lambda one: one(t, spec))(self)
         spec = {name: name for name in self.model.differential} if spec is None else spec
         t = jnp.asarray(t).astype(self.ts.dtype)
         t = eqx.error_if(

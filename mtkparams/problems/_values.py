@@ -6,6 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from ..errors import BoundParameterError, DeclarationError, KindError, OverlapError, unknown_name
 from ..model import Parameter, System
 from ..model._flatten import Flat, flatten
@@ -24,7 +28,7 @@ UNSET = _Unset()
 
 
 def place_values(
-    system: System, values: Mapping[Name, Any], guesses: Mapping[str, Any]
+    system: System, values: Mapping[Any, Any], guesses: Mapping[str, Any]
 ) -> tuple[Flat, dict[str, Parameter], dict[str, Any]]:
     """The flat system, its declarations with `values` put in, and values of single entries."""
     flat = flatten(system)
@@ -43,7 +47,7 @@ def put_values(
     declared: Mapping[str, Parameter],
     unknowns: tuple[str, ...],
     observed: tuple[str, ...],
-    values: Mapping[Name, Any],
+    values: Mapping[Any, Any],
     system: Mapping[str, Parameter] | None = None,
 ) -> tuple[dict[str, Parameter], dict[str, Any]]:
     """Declarations with `values` put in, and values of single entries.
@@ -67,7 +71,7 @@ def put_values(
                     f"{name!r} is a dependent parameter (bind=): its value follows from what it "
                     "reads. Give a value to that."
                 )
-            declared[name] = _with(declared[name], value, unknowns)
+            declared[name] = _with(name, declared[name], value, unknowns)
             continue
         base = (split_index(name) or (name, ()))[0]
         if base in observed:
@@ -92,7 +96,7 @@ def stored_name(key: Name, unknowns: tuple[str, ...]) -> str:
     return f"Initial({base}){rest}" if base in unknowns else name
 
 
-def _with(declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
+def _with(name: str, declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
     about = {"unit": declared.unit, "description": declared.description}
     if value is UNSET or value is None:
         return Parameter(None, tunable=declared.tunable, discrete=declared.discrete, **about)
@@ -100,7 +104,29 @@ def _with(declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Paramet
         return Parameter(bind=at_start(value, "", unknowns), **about)
     if declared.bind is not None:
         return Parameter(value, **about)
-    return dataclasses.replace(declared, default=value)
+    return dataclasses.replace(declared, default=_in_role(name, declared.default, value))
+
+
+def _in_role(name: str, default: Any, value: Any) -> Any:
+    """`value`, made a float where the default is one: giving a value does not change a role."""
+    if not _is_of(default, np.floating):
+        return value
+    if isinstance(value, str | bytes):
+        raise KindError(f"{name!r} is a number, got the text {value!r}.")
+    if not _is_of(value, np.integer):
+        return value
+    if hasattr(value, "dtype"):
+        return value.astype(jnp.result_type(float))
+    return jax.tree.map(float, value)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if isinstance(value, list | tuple):
+        leaves = jax.tree.leaves(value)
+        return bool(leaves) and all(_is_of(leaf, kind) for leaf in leaves)
+    if isinstance(value, int | float) or hasattr(value, "dtype"):
+        return bool(jnp.issubdtype(jnp.result_type(value), kind))
+    return False
 
 
 def _is_rule(value: Any, declared: Parameter) -> bool:
