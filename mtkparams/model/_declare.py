@@ -14,7 +14,7 @@ from ..errors import (
     OverlapError,
     unknown_name,
 )
-from ..parameters import Initial, MTKParameters
+from ..parameters import MTKParameters
 from ..parameters._bindings import check_bindings, readers_of
 from ..parameters._names import check_declarable, plain, split_index
 from ..parameters._portions import PORTIONS, VECTORS
@@ -77,7 +77,9 @@ def _with_entries(
     owners = {name: p.index.find(name).entry.name for name in entries}
     for name, owner in owners.items():
         if owner in whole:
-            raise OverlapError(f"{owner!r} and its entry {name!r} are both given. Keep one of them.")
+            raise OverlapError(
+                f"{owner!r} and its entry {name!r} are both given. Keep one of them."
+            )
     p = p.set(entries)
     for owner in dict.fromkeys(owners.values()):
         take_apart(owner, dataclasses.replace(declared[owner], default=p[owner], dtype=None))

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -131,7 +130,7 @@ class Parameter:
         """Lower and upper bound as arrays, infinite where there is none."""
         ends = (None, None) if self.bounds is None else self.bounds
         limits = []
-        for end, nothing in zip(ends, (-np.inf, np.inf)):
+        for end, nothing in zip(ends, (-np.inf, np.inf), strict=True):
             if isinstance(end, Tracer):
                 raise DeclarationError("Bounds are static: plain numbers, not values being traced.")
             try:

@@ -166,8 +166,9 @@ def check_fits(name: str, array: Any, dtype: Any) -> None:
     else:
         changed = np.isfinite(given.astype(complex)) & ~np.isfinite(stored.astype(complex))
     if changed.any():
-        narrow = jax.dtypes.canonicalize_dtype(float) != float
-        cure = " For 64 bits, call jax.config.update('jax_enable_x64', True) first." if narrow else ""
+        narrow = not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+        cure = " For 64 bits, call jax.config.update('jax_enable_x64', True) first."
+        cure = cure if narrow else ""
         raise KindError(f"The value of {name!r} does not fit into {np.dtype(dtype).name}.{cure}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 
 from ._mtkparameters import MTKParameters
-from ._reader import BoundValues
+from ._read import new_bound, read
 
 
 def check_bindings(p: MTKParameters) -> None:
@@ -20,9 +20,9 @@ def reads(p: MTKParameters) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
 
     def evaluate(p: MTKParameters, name: str) -> None:
-        bound = BoundValues(p._view)
+        bound = new_bound(p)
         try:
-            p._read(name, bound)
+            read(p, name, bound)
         finally:
             found.update({who: tuple(names) for who, names in bound.reads.items()})
 

@@ -57,9 +57,7 @@ def of_piece(bound: np.ndarray | None, piece: Piece) -> np.ndarray | None:
         return None
     if bound.ndim == 0:
         return np.broadcast_to(bound, piece.shape)
-    target = piece.target
-    assert target is not None and target.leaf is not None and target.leaf.place is not None
-    return bound.ravel()[piece.positions - target.leaf.place.start].reshape(piece.shape)
+    return bound.ravel()[piece.positions - piece.place.start].reshape(piece.shape)
 
 
 def float_dtype(selection: Selection, buffers: Buffers) -> np.dtype:

@@ -72,7 +72,11 @@ _LOG_SLOPE: dict[Kind, Change] = {  # log |d value / d free| at the free coordin
 
 @overload
 def to_unconstrained(
-    p: MTKParameters, vector: Any = None, what: What = Tunable, *, log_jacobian: Literal[False] = False
+    p: MTKParameters,
+    vector: Any = None,
+    what: What = Tunable,
+    *,
+    log_jacobian: Literal[False] = False,
 ) -> Array: ...
 @overload
 def to_unconstrained(
@@ -112,7 +116,9 @@ def to_unconstrained(
     """
     selection = select(what, p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
-    values = gather(selection, p.buffers) if vector is None else check_vector(vector, selection, dtype)
+    values = (
+        gather(selection, p.buffers) if vector is None else check_vector(vector, selection, dtype)
+    )
     kinds = _kinds(selection)
     values = _check_inside(values, selection, kinds)
     free = _apply(_TO_FREE, values, kinds)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ._contents import Contents, has_value, is_array, to_host
-from ._reader import BoundValues
+from ._read import new_bound, read
 
 
 def values(contents: Contents, names: list[str]) -> dict[str, Any]:
@@ -39,10 +39,10 @@ def reads(contents: Contents, names: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _evaluate(p: Any, names: list[str]) -> tuple[dict[str, Any], dict[str, Exception], Any]:
-    bound, found, errors = BoundValues(p._view), {}, {}
+    bound, found, errors = new_bound(p), {}, {}
     for name in names:
         try:
-            found[name] = p._read(name, bound)
+            found[name] = read(p, name, bound)
         except Exception as error:
             errors[name] = error
     return found, errors, {name: tuple(bound.reads.get(name, ())) for name in names}

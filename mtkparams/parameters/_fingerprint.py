@@ -160,7 +160,7 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(c) for c in _nested(code)))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _globals_read(code: types.CodeType) -> frozenset[str]:
     # Not all of `co_names`: in `lambda p: p.k` it has `k`, and a global `k` is no concern of it.
     own = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}

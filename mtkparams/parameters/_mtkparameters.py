@@ -14,9 +14,10 @@ from ..errors import KindError, ShapeError
 from ._fresh import fresh_buffers, own_copy
 from ._html import html
 from ._index import Index
-from ._names import Initial, Name
+from ._names import Initial
 from ._portions import PORTIONS, VECTORS, Caches, Portion
-from ._reader import BoundValues, Buffers, Reader, is_absent
+from ._read import read
+from ._reader import Buffers, is_absent
 from ._table import short, table
 from ._view import View
 from ._write import write
@@ -55,8 +56,8 @@ class MTKParameters(eqx.Module):
     # What was read in this trace. In a slot: anything more in `__dict__` changes the treedef.
     __slots__ = ("_reader",)
 
-    tunable: Float[Array, "..."]
-    initials: Float[Array, "..."]
+    tunable: Float[Array, "..."]  # noqa: UP037, dots in quotes are any axes
+    initials: Float[Array, "..."]  # noqa: UP037
     discrete: tuple[Array, ...]
     constants: tuple[Array, ...]
     nonnumeric: tuple[Array, ...]
@@ -106,7 +107,7 @@ class MTKParameters(eqx.Module):
         """The buffers of each portion, a tuple each, also for the two that are one vector."""
         return {
             portion: (own,) if portion in VECTORS else own
-            for portion, own in zip(PORTIONS, self._fields())
+            for portion, own in zip(PORTIONS, self._fields(), strict=True)
         }
 
     def _fields(self) -> tuple[Any, ...]:
@@ -143,56 +144,12 @@ class MTKParameters(eqx.Module):
 
         `UnknownNameError` with the nearest names for a name that nothing declares.
         """
-        return self._read(spec, BoundValues(self._view))
-
-    def _read(self, spec: Any, bound: BoundValues) -> Any:
-        if isinstance(spec, str | Initial):
-            reader = self._own_reader()
-            if reader.is_batch() and self.index.find(spec).entry.bind is not None:
-                return self._of_each_member(spec)
-            return reader.name(spec, bound)
-        if isinstance(spec, tuple) and hasattr(spec, "_fields"):
-            return type(spec)(*(self._read(s, bound) for s in spec))
-        if isinstance(spec, list | tuple):
-            return type(spec)(self._read(s, bound) for s in spec)
-        if isinstance(spec, Mapping):
-            return {key: self._read(s, bound) for key, s in spec.items()}
-        if isinstance(spec, Portion):
-            raise KindError(
-                f"{spec!r} is a portion. p[p.names({spec!r})] reads its values, "
-                f"mtk.canonicalize({spec!r}, p) makes one vector of them."
-            )
-        if callable(spec):
-            if self._own_reader().is_batch():
-                return self._of_each_member(spec)
-            return spec(self._view(bound))
-        raise KindError(
-            "Names are strings, mtk.Initial(...), functions of the view, or lists, tuples and "
-            f"dictionaries of those; got {spec!r}."
-        )
-
-    def _of_each_member(self, spec: Any) -> Any:
-        # A function of parameters is one of a single set of them: `jnp.sum(p.tau)` of a batch is a
-        # sum for each member. Buffers without the outermost axis of the batch serve all members.
-        depth = max(buffer.ndim for own in self.buffers.values() for buffer in own)
-        axes = {q: tuple(0 if b.ndim == depth else None for b in own) for q, own in self.buffers.items()}
-        return eqx.filter_vmap(lambda p: p[spec], in_axes=(self.from_buffers(axes),))(self)
-
-    def _own_reader(self) -> Reader:
-        try:
-            return self._reader
-        except AttributeError:
-            reader = Reader(self.index, self.buffers)
-            object.__setattr__(self, "_reader", reader)
-            return reader
-
-    def _view(self, bound: BoundValues) -> View:
-        return View(self.index, lambda name: self._read(name, bound))
+        return read(self, spec)
 
     @property
     def view(self) -> View:
         """The names as attributes: `p.view.tank.k`; what equations and bindings get."""
-        return View(self.index, self.__getitem__)
+        return View(self.index, lambda name: read(self, name))
 
     def names(self, portion: Portion | None = None) -> tuple[str, ...]:
         """The declared names in declaration order, of one portion or all with dependent ones."""

@@ -49,7 +49,8 @@ def filter_spec(p: MTKParameters, *what: Portion | Name) -> Any:
         for q, own in buffers.items()
     }
     present = {
-        q: tuple(None if b is None else c for b, c in zip(buffers[q], chosen[q])) for q in PORTIONS
+        q: tuple(None if b is None else c for b, c in zip(buffers[q], chosen[q], strict=True))
+        for q in PORTIONS
     }
     return p.from_buffers(present)
 
@@ -175,12 +176,11 @@ def _part_index(selection: Selection) -> tuple[Index, dict[Portion, tuple[Select
 
 
 def _add(entries: dict[str, Entry], piece: Piece, place: Place) -> None:
-    target = piece.target
-    assert target is not None and target.leaf is not None
-    entry = target.entry
+    assert piece.target is not None
+    entry = piece.target.entry
     if (
         not entry.is_array
-        and piece.label == entry.name + target.leaf.path
+        and piece.label == entry.name + piece.leaf.path
         and entry.portion is piece.at[0]
     ):
         # An array of a pytree. All of them together are the pytree again; one alone is an array.
@@ -188,7 +188,7 @@ def _add(entries: dict[str, Entry], piece: Piece, place: Place) -> None:
             entry, leaves=tuple(dataclasses.replace(leaf, place=None) for leaf in entry.leaves)
         )
         leaves = (
-            dataclasses.replace(leaf, place=place) if leaf.path == target.leaf.path else leaf
+            dataclasses.replace(leaf, place=place) if leaf.path == piece.leaf.path else leaf
             for leaf in known.leaves
         )
         entries[entry.name] = dataclasses.replace(known, leaves=tuple(leaves))

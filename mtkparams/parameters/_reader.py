@@ -25,8 +25,9 @@ from ._portions import Portion
 Buffers: TypeAlias = "Mapping[Portion, tuple[Any, ...]]"
 Pieces: TypeAlias = "dict[Any, list[Array]]"
 
-# Places are split off in two steps, first into groups of this many. Reading one name of 10,000
-# then costs 157 + 64 pieces rather than 10,000, and the gradient of reading all stays linear.
+# A buffer of more places than this is split in two steps, first into groups of `_GROUP`. Reading one
+# name of 10,000 then costs 157 + 64 pieces rather than 10,000; the gradient of all stays linear.
+_AT_ONCE = 1024
 _GROUP = 64
 
 
@@ -110,10 +111,13 @@ class Reader:
         if entry.is_array:
             return self.leaf(entry.leaves[0], entry.name)
         # Arrays that were partitioned away are None, as in a Module that Equinox has partitioned.
-        here = [leaf for leaf in entry.leaves if self._has(leaf)]
-        if entry.leaves and not here:
+        here = [self._has(leaf) for leaf in entry.leaves]
+        if here and not any(here):
             self.leaf(entry.leaves[0], entry.name)  # for its error
-        arrays = [self.leaf(leaf, entry.name) if leaf in here else None for leaf in entry.leaves]
+        arrays = [
+            self.leaf(leaf, entry.name) if has else None
+            for leaf, has in zip(entry.leaves, here, strict=True)
+        ]
         return rebuild(entry.skeleton, arrays)
 
     def _has(self, leaf: Leaf) -> bool:
@@ -231,8 +235,9 @@ def _groups(index: Index, at: tuple[Portion, int]) -> tuple[list[tuple[Place, ..
     key = ("groups", at)
     if key not in index.memo:
         places = index.runs[at]
-        firsts = list(range(0, len(places), _GROUP))
-        index.memo[key] = ([places[i : i + _GROUP] for i in firsts], firsts)
+        size = _GROUP if len(places) > _AT_ONCE else max(len(places), 1)
+        firsts = list(range(0, len(places), size))
+        index.memo[key] = ([places[i : i + size] for i in firsts], firsts)
     return index.memo[key]
 
 

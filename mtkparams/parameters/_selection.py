@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import BoundParameterError, KindError, OverlapError, PortionError
-from ._index import Index, Leaf, Target, part_of, show_item
+from ._index import Index, Leaf, Place, Target, part_of, show_item
 from ._names import Initial, Name, plain
 from ._portions import VECTORS, Caches, Portion
 from ._reader import Buffers, is_absent
@@ -36,6 +36,19 @@ class Piece:
     at: At
     positions: np.ndarray
     shape: tuple[int, ...]
+
+    @property
+    def leaf(self) -> Leaf:
+        """The array that a piece with a name is a part of."""
+        assert self.target is not None
+        assert self.target.leaf is not None
+        return self.target.leaf
+
+    @property
+    def place(self) -> Place:
+        """Where that whole array lives."""
+        assert self.leaf.place is not None
+        return self.leaf.place
 
     @staticmethod
     def of(target: Target) -> Piece:
@@ -163,15 +176,16 @@ def _named(name: Name, index: Index) -> list[Piece]:
 def _entry_labels(piece: Piece) -> Sequence[str]:
     if piece.target is None:
         return [f"{piece.label}[{i}]" for i in range(piece.positions.size)]
-    leaf: Leaf | None = piece.target.leaf
-    assert leaf is not None and leaf.place is not None
-    name = piece.target.entry.name + leaf.path
-    shape = leaf.place.shape
+    name = piece.target.entry.name + piece.leaf.path
+    shape = piece.place.shape
     if not shape:
         return [name]
     # The full index of each entry, also where a part was asked for: "tau[1:3]" is tau[1], tau[2].
-    indices = np.unravel_index(piece.positions - leaf.place.start, shape)
-    return [f"{name}[{','.join(map(str, at))}]" for at in zip(*(i.tolist() for i in indices))]
+    indices = np.unravel_index(piece.positions - piece.place.start, shape)
+    return [
+        f"{name}[{','.join(map(str, at))}]"
+        for at in zip(*(i.tolist() for i in indices), strict=True)
+    ]
 
 
 def refuse_overlaps(selection: Selection) -> None:

@@ -106,7 +106,7 @@ def transfer(source: Selection, given: Buffers, target: Selection, buffers: Buff
         moves.setdefault((old.at, new.at), []).append((old.positions, new.positions))
     parts: dict[At, list[tuple[np.ndarray, Array]]] = {}
     for (at, to), pairs in moves.items():
-        old, new = (np.concatenate(side) for side in zip(*pairs))
+        old, new = (np.concatenate(side) for side in zip(*pairs, strict=True))
         parts.setdefault(to, []).append((new, take(present(at, given), old)))
     result: dict[At, Array] = {}
     for at, pieces in parts.items():
@@ -210,7 +210,9 @@ def convert(values: Array, dtype: Any, names: list[str], was: Array | None = Non
         if family(values.dtype) != "i" or promoted([values.dtype, dtype]) == dtype:
             return new
         lost = (new.astype(values.dtype) != values) | ((new < 0) != (values < 0))
-        return refuse(new, lost, f"{who} is {np.dtype(dtype).name}, which is too narrow for a value.")
+        return refuse(
+            new, lost, f"{who} is {np.dtype(dtype).name}, which is too narrow for a value."
+        )
     if family(values.dtype) == "c":
         values = refuse(values, values.imag != 0, f"{who} is real, got a complex value.")
         return convert(values.real, dtype, names, was)

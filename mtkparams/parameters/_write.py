@@ -17,7 +17,7 @@ from ..errors import BoundParameterError, KindError, ShapeError
 from ._dtypes import family, fits, is_plain, promoted
 from ._fingerprint import fingerprint
 from ._index import Entry, Hole, Index, Target
-from ._names import Name, plain
+from ._names import plain
 from ._reader import Buffers
 from ._selection import At, Piece, Selection, refuse_overlaps
 from ._vector import convert, present, put, widened, with_buffers
@@ -46,7 +46,7 @@ def write(
         leaves, skeleton = _take_apart(target.entry, value)
         if fingerprint(skeleton) != fingerprint(target.entry.skeleton):
             skeletons[target.entry.name] = skeleton
-        for leaf, array in zip(target.entry.leaves, leaves):
+        for leaf, array in zip(target.entry.leaves, leaves, strict=True):
             pieces.append(Piece.of(Target(target.entry, leaf, None)))
             arrays.append(array)
     selection = Selection(tuple(pieces), None)
@@ -58,13 +58,17 @@ def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool
     new: dict[At, Array] = {}
     for at in selection.places():
         buffer = present(at, buffers)
-        mine = [(q, v) for q, v in zip(selection.pieces, arrays) if q.at == at]
+        mine = [(q, v) for q, v in zip(selection.pieces, arrays, strict=True) if q.at == at]
         flat = [_flat(piece, value, buffer) for piece, value in mine]
         # A Python number takes the dtype of its buffer: it has no precision of its own.
-        strong = [v.dtype for (_, given), v in zip(mine, flat) if not _is_weak(given, v, buffer)]
+        strong = [
+            v.dtype
+            for (_, given), v in zip(mine, flat, strict=True)
+            if not _is_weak(given, v, buffer)
+        ]
         dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
         names = [piece.label for piece, _ in mine]
-        flat = [convert(v, dtype, [name]) for v, name in zip(flat, names)]
+        flat = [convert(v, dtype, [name]) for v, name in zip(flat, names, strict=True)]
         lead = max((v.shape[:-1] for v in flat), key=len)
         parts = [jnp.broadcast_to(v, (*lead, v.shape[-1])) for v in flat]
         positions = np.concatenate([piece.positions for piece, _ in mine])
@@ -97,6 +101,8 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     name = piece.label
     is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError("text")  # NumPy would take a single letter, with a warning
         array = jnp.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(
@@ -136,19 +142,18 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     holes, structure = jax.tree.flatten(entry.skeleton)
     leaves, found = jax.tree.flatten(value)
     if structure != found:
-        raise KindError(
-            f"{entry.name!r} is a {type(entry.skeleton).__name__} of structure {structure}, "
-            f"got {found}. Give a value of the same structure, or declare it anew."
-        )
-    arrays = [x for x, hole in zip(leaves, holes) if isinstance(hole, Hole)]
-    static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes)]
-    late = [x for x, old in zip(static, holes) if eqx.is_array(x) and not eqx.is_array(old)]
+        raise _other_structure(entry, value, str(structure), str(found))
+    arrays = [x for x, hole in zip(leaves, holes, strict=True) if isinstance(hole, Hole)]
+    static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes, strict=True)]
+    late = [
+        x for x, old in zip(static, holes, strict=True) if eqx.is_array(x) and not eqx.is_array(old)
+    ]
     if late:
         raise KindError(
             f"{entry.name!r} has an array where its declaration has none. Declare it anew with "
             "mtk.parameters({...})."
         )
-    for new, old in zip(static, holes):
+    for new, old in zip(static, holes, strict=True):
         if not (isinstance(new, type(old)) or _both_functions(new, old) or _both_numbers(new, old)):
             raise KindError(
                 f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {_short(new)}."
@@ -163,6 +168,18 @@ def _both_functions(new: Any, old: Any) -> bool:
 def _both_numbers(new: Any, old: Any) -> bool:
     # Among the settings of a Module. Of a truth value the type counts, of a number it does not.
     return type(new) in (int, float, complex) and type(old) in (int, float, complex)
+
+
+def _other_structure(entry: Entry, value: Any, structure: str, found: str) -> KindError:
+    declared, kind = type(entry.skeleton).__name__, type(value).__name__
+    cure = "Give a value of the same structure, or declare it anew."
+    if isinstance(entry.skeleton, eqx.Module):
+        # The structure of a Module lists every setting of every layer: pages that nobody reads.
+        got = "one with other settings or sizes" if kind == declared else f"{kind} {_short(value)}"
+        return KindError(f"{entry.name!r} is a {declared} as it was declared, got {got}. {cure}")
+    return KindError(
+        f"{entry.name!r} is a {declared} of structure {structure}, got {found}. {cure}"
+    )
 
 
 def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:

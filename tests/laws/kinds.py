@@ -10,9 +10,10 @@ import equinox as eqx
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 from helpers import spring
+
+import mtkparams as mtk
 from mtkparams import Constants, Discrete, Initials, Nonnumeric, Tunable
 
 NETWORK = eqx.nn.MLP(2, 1, 2, 1, key=jax.random.key(0))
@@ -61,10 +62,14 @@ KINDS: dict[str, Kind] = {
     "truths": Kind(lambda r, d, s: r.random(s) < 0.5, Constants, (Constants,)),
     "complex": Kind(lambda r, d, s: _normal(r, d, s) + 1j, Constants, (Constants,)),
     "pair": Kind(
-        lambda r, d, s: {"w": _normal(r, d, s), "b": [0.5, 1.5, 2]}, Tunable, (Tunable,) * 2 + (Constants, Tunable)
+        lambda r, d, s: {"w": _normal(r, d, s), "b": [0.5, 1.5, 2]},
+        Tunable,
+        (Tunable,) * 2 + (Constants, Tunable),
     ),
     "fixed pair": Kind(
-        lambda r, d, s: mtk.Parameter({"w": _normal(r, d, s)}, tunable=False), Constants, (Constants,)
+        lambda r, d, s: mtk.Parameter({"w": _normal(r, d, s)}, tunable=False),
+        Constants,
+        (Constants,),
     ),
     "spring": Kind(lambda r, d, s: spring(r.normal(size=2)), Tunable, (Tunable, Constants)),
     "fixed spring": Kind(
@@ -98,14 +103,18 @@ class Case:
         return mtk.parameters(self.declarations())
 
     def kinds(self) -> dict[str, Kind]:
-        return {str(key): KINDS[row[1]] for key, row in zip(self.declarations(), self.rows)}
+        return {
+            str(key): KINDS[row[1]] for key, row in zip(self.declarations(), self.rows, strict=True)
+        }
 
     def arrays(self, portion: mtk.Portion) -> list[np.ndarray]:
         """What belongs into `portion` by the table above, in declaration order."""
         found: list[np.ndarray] = []
-        for declared, kind in zip(self.declarations().values(), self.kinds().values()):
+        for declared, kind in zip(self.declarations().values(), self.kinds().values(), strict=True):
             if kind.arrays:
-                arrays = _arrays(declared.default if isinstance(declared, mtk.Parameter) else declared)
+                arrays = _arrays(
+                    declared.default if isinstance(declared, mtk.Parameter) else declared
+                )
                 homes = zip(arrays, kind.arrays, strict=True)
                 found += [x for x, home in homes if home is portion]
         return found
@@ -135,7 +144,7 @@ _rows = st.tuples(
 )
 cases = st.lists(_rows, min_size=1, max_size=5).flatmap(
     lambda rows: st.permutations(NAMES).map(
-        lambda names: Case(tuple((name, *row) for name, row in zip(names, rows)))
+        lambda names: Case(tuple((name, *row) for name, row in zip(names, rows, strict=False)))
     )
 )
 """Random declarations of up to five parameters of any kinds."""

@@ -9,10 +9,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
-import mtkparams as mtk
 import numpy as np
 import pytest
 from helpers import equal, spring
+
+import mtkparams as mtk
 from mtkparams import Constants, Discrete, Initials, Nonnumeric, Parameter, Tunable, errors
 
 # L1: the portion and the dtype of each kind of value
@@ -88,7 +89,12 @@ def test_roles(value, portion, dtype):
         assert p["k"].shape == np.shape(given)
 
 
-INITIALS: dict[str, Any] = {"float": 1.5, "integer": 2, "array": [0.1, 0.2], "single": np.float32(1)}
+INITIALS: dict[str, Any] = {
+    "float": 1.5,
+    "integer": 2,
+    "array": [0.1, 0.2],
+    "single": np.float32(1),
+}
 
 
 @pytest.mark.parametrize("value", INITIALS.values(), ids=INITIALS)
@@ -122,20 +128,28 @@ def dtype_of(*values: Any) -> Any:
 
 def test_the_common_dtype_of_the_tunables():
     single, double = np.float32(1), np.float64(1)
-    assert dtype_of(1.0, 2.0) == float
+    assert dtype_of(1.0, 2.0) == "float64"
     assert dtype_of(single, single) == "float32"
-    assert dtype_of(single, double) == float
-    assert dtype_of(single, [double, double]) == float
+    assert dtype_of(single, double) == "float64"
+    assert dtype_of(single, [double, double]) == "float64"
     assert dtype_of(single, 1.0) == "float32"  # a plain number has no precision of its own
     assert dtype_of(single, [1.0, 2.0], Parameter(3, tunable=True)) == "float32"
     assert dtype_of(np.float16(1), jnp.bfloat16(1)) == "float32"
-    assert dtype_of("text") == float
+    assert dtype_of("text") == "float64"
+
+
+def test_arrays_are_row_major_however_they_lie_in_memory():
+    f = np.arange(6.0).reshape(2, 3)
+    for given in (np.asfortranarray(f), f.T.copy().T, np.arange(12.0).reshape(2, 6)[:, ::2] / 2):
+        p = mtk.parameters({"f": given})
+        np.testing.assert_array_equal(p.tunable, given.ravel())
+        np.testing.assert_array_equal(p.set({"f": given.T.copy().T})["f[1]"], given[1])
 
 
 def test_other_portions_have_a_buffer_for_each_dtype():
     p = mtk.parameters({"a": 1, "b": True, "c": 2, "d": np.float32(1) + 1j, "e": np.int8(3)})
     assert [x.dtype for x in p.constants] == ["int64", "bool", "complex64", "int8"]
-    assert p.index.entries["c"].leaves[0].place.start == 1
+    assert p.constants[0].tolist() == [1, 2]
 
 
 # Values in place of defaults

@@ -7,10 +7,11 @@ import pickle
 
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
 from helpers import equal
+
+import mtkparams as mtk
 
 
 @pytest.fixture
@@ -55,7 +56,9 @@ def test_objects_of_other_widths_are_not_confused(p):
     for what in (mtk.Tunable, [mtk.Tunable], [mtk.Tunable, mtk.Initials]):
         for q in (p, wide):
             vector, repack, _ = mtk.canonicalize(what, q)
-            assert vector.size == q.tunable.size + (q.initials.size if what == [mtk.Tunable, mtk.Initials] else 0)
+            assert vector.size == q.tunable.size + (
+                q.initials.size if what == [mtk.Tunable, mtk.Initials] else 0
+            )
             assert repack(vector) == q
 
 
@@ -65,7 +68,9 @@ def test_under_jax(p):
     np.testing.assert_array_equal(grads.tunable, [2, 4])
     assert jax.jit(lambda p: p)(p) == p
     batch = mtk.replace(mtk.Tunable, p, jnp.ones((4, 2)))
-    assert jax.vmap(lambda v: mtk.replace(mtk.Tunable, p, v).tunable.sum())(batch.tunable).shape == (4,)
+    assert jax.vmap(lambda v: mtk.replace(mtk.Tunable, p, v).tunable.sum())(
+        batch.tunable
+    ).shape == (4,)
 
 
 def test_copies(p):
@@ -77,7 +82,11 @@ def test_names_say_that_there_are_none(p):
     assert p.names() == ()
     assert len(p) == 0
     assert "alpha" not in p
-    for read in (lambda: p["alpha"], lambda: p.set({"alpha": 1.0}), lambda: mtk.canonicalize("a", p)):
+    for read in (
+        lambda: p["alpha"],
+        lambda: p.set({"alpha": 1.0}),
+        lambda: mtk.canonicalize("a", p),
+    ):
         with pytest.raises(mtk.errors.UnknownNameError, match="built from bare buffers"):
             read()
 
@@ -91,14 +100,30 @@ def test_empty():
 
 
 WRONG = {
-    "integers": ({"tunable": [1, 2]}, "tunable is a vector of floats, got int64", mtk.errors.KindError),
-    "truth": ({"initials": [True]}, "initials is a vector of floats, got bool", mtk.errors.KindError),
+    "integers": (
+        {"tunable": [1, 2]},
+        "tunable is a vector of floats, got int64",
+        mtk.errors.KindError,
+    ),
+    "truth": (
+        {"initials": [True]},
+        "initials is a vector of floats, got bool",
+        mtk.errors.KindError,
+    ),
     "complex": ({"tunable": [1j]}, "vector of floats, got complex128", mtk.errors.KindError),
     "number": ({"tunable": 1.0}, r"single value. Write \[1.0\]", mtk.errors.ShapeError),
     "one array": ({"constants": np.ones(2)}, r"Write constants=\(array,\)", mtk.errors.KindError),
-    "numbers": ({"caches": (1.0, 2.0)}, r"caches\[0\] is a vector, got a single value", mtk.errors.ShapeError),
+    "numbers": (
+        {"caches": (1.0, 2.0)},
+        r"caches\[0\] is a vector, got a single value",
+        mtk.errors.ShapeError,
+    ),
     "text": ({"discrete": (["x"],)}, r"discrete\[0\] is a vector of numbers", mtk.errors.KindError),
-    "nothing": ({"discrete": (None,)}, r"discrete\[0\] is a vector of numbers", mtk.errors.KindError),
+    "nothing": (
+        {"discrete": (None,)},
+        r"discrete\[0\] is a vector of numbers",
+        mtk.errors.KindError,
+    ),
 }
 
 

@@ -3,10 +3,11 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import optax
 import pytest
+
+import mtkparams as mtk
 
 
 @pytest.fixture
@@ -56,7 +57,9 @@ def test_dtype_is_that_of_the_vector():
 
 
 def test_bounds_of_integers_are_refused(p):
-    with pytest.raises(mtk.errors.KindError, match="'n' holds int64.*free coordinates are those of floats"):
+    with pytest.raises(
+        mtk.errors.KindError, match="'n' holds int64.*free coordinates are those of floats"
+    ):
         mtk.bounds(p, ["rate", "n"])
 
 

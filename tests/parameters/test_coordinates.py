@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import mtkparams as mtk
 
 # One parameter of each kind: declaration, value, free coordinate by hand.
 KINDS = {
@@ -28,7 +29,9 @@ def p():
 
 
 def test_each_kind_by_hand(p):
-    np.testing.assert_allclose(mtk.to_unconstrained(p), [z for _, _, z in KINDS.values()], rtol=1e-14)
+    np.testing.assert_allclose(
+        mtk.to_unconstrained(p), [z for _, _, z in KINDS.values()], rtol=1e-14
+    )
 
 
 def test_there_and_back(p):
@@ -137,7 +140,9 @@ def test_start_outside_its_bounds_is_named_under_jit(p):
     start = jax.jit(lambda v: mtk.to_unconstrained(p, v))
     np.testing.assert_allclose(start(v), mtk.to_unconstrained(p), rtol=1e-15)
     bad = v.at[mtk.labels(p).index("between")].set(7.0)
-    with pytest.raises(Exception, match=r"'between' has a value outside of its bounds \(1\.0, 5\.0\)"):
+    with pytest.raises(
+        Exception, match=r"'between' has a value outside of its bounds \(1\.0, 5\.0\)"
+    ):
         start(bad).block_until_ready()
 
 
@@ -152,5 +157,7 @@ def test_integers_have_no_coordinates():
 
 
 def test_wrong_length_is_named(p):
-    with pytest.raises(mtk.errors.ShapeError, match=r"takes a vector of 9 entries .* got shape \(2,\)"):
+    with pytest.raises(
+        mtk.errors.ShapeError, match=r"takes a vector of 9 entries .* got shape \(2,\)"
+    ):
         mtk.from_unconstrained(p, jnp.zeros(2))

@@ -13,10 +13,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
 from helpers import assert_own_buffers, everything, with_caches
+
+import mtkparams as mtk
 
 
 def whole() -> mtk.MTKParameters:
@@ -43,7 +44,9 @@ OBJECTS = {"named": whole, "bare": bare}
 # Each takes an object and a vector of its tunables, and gives a new object.
 DOORS: dict[str, Callable[[mtk.MTKParameters, Any], Any]] = {
     "repack": lambda p, v: mtk.canonicalize(mtk.Tunable, p)[1](v),
-    "repack of another portion": lambda p, v: (lambda c: c[1](c[0]))(mtk.canonicalize(mtk.Constants, p)),
+    "repack of another portion": lambda p, v: (lambda c: c[1](c[0]))(
+        mtk.canonicalize(mtk.Constants, p)
+    ),
     "replace": lambda p, v: mtk.replace(mtk.Tunable, p, v),
     "replace caches": lambda p, v: mtk.replace(mtk.Caches, p, mtk.canonicalize(mtk.Caches, p)[0]),
     "replace nothing": lambda p, v: mtk.replace([], p, []),
@@ -125,7 +128,11 @@ def test_buffers_without_entries_are_not_shared():
 
 
 def test_declared_arrays_stay_the_callers():
-    given = {"a": jnp.ones(3), "b": mtk.Parameter(jnp.ones(2), discrete=True), "k": jax.random.key(1)}
+    given = {
+        "a": jnp.ones(3),
+        "b": mtk.Parameter(jnp.ones(2), discrete=True),
+        "k": jax.random.key(1),
+    }
     p = mtk.parameters(given)
     assert_own_buffers(p, given["a"], given["b"].default, given["k"])
     assert_own_buffers(p[["a", "b"]], p)
@@ -192,7 +199,9 @@ def test_a_loop_that_donates_its_vector(portion):
     assert repack(vector) == p
 
 
-@pytest.mark.parametrize("portions", [(mtk.Tunable,), (mtk.Initials, mtk.Caches), tuple(mtk.Portion)])
+@pytest.mark.parametrize(
+    "portions", [(mtk.Tunable,), (mtk.Initials, mtk.Caches), tuple(mtk.Portion)]
+)
 def test_a_loop_that_donates_the_free_part(portions):
     p = whole()
     free, rest = mtk.partition(p, *portions)

@@ -14,10 +14,11 @@ import cloudpickle
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
 from helpers import everything, spring
+
+import mtkparams as mtk
 from mtkparams.parameters._index import Index
 
 
@@ -82,7 +83,7 @@ def test_defaults_of_a_binding_count():
 
 FACTOR = 2.0
 a = 5.0  # a global with the name of a parameter, which `p.a` does not read
-settings = types.ModuleType("settings")
+settings: Any = types.ModuleType("settings")
 settings.factor = 2.0
 
 
@@ -269,7 +270,9 @@ SAME_SHAPES = {
     "set of a whole buffer": lambda p: p.set({"mode": 2.0, "switch": False}),
     "replace by weak numbers": lambda p: mtk.replace(mtk.Initials, p, jnp.full(3, 2.0)),
     "replace by a list": lambda p: mtk.replace(mtk.Initials, p, [1, 2, 3]),
-    "repack": lambda p: mtk.canonicalize(mtk.Constants, p)[1](mtk.canonicalize(mtk.Constants, p)[0]),
+    "repack": lambda p: mtk.canonicalize(mtk.Constants, p)[1](
+        mtk.canonicalize(mtk.Constants, p)[0]
+    ),
     "combine": lambda p: mtk.combine(*mtk.partition(p, mtk.Tunable)),
     "combine by name": lambda p: mtk.combine(*mtk.partition(p, "alpha", "spring")),
     "built of bare buffers": lambda p: mtk.MTKParameters(

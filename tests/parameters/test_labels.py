@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import mtkparams as mtk
 import numpy as np
 import pytest
 from helpers import everything, with_caches
+
+import mtkparams as mtk
 
 
 @pytest.fixture
@@ -42,7 +43,9 @@ def test_labels(p, what, labels):
 def test_every_label_reads_its_entry_of_the_vector(p):
     for portion in mtk.Portion:
         vector, _, _ = mtk.canonicalize(portion, p)
-        for label, value in zip(mtk.labels(p, portion), [] if vector is None else vector, strict=True):
+        for label, value in zip(
+            mtk.labels(p, portion), [] if vector is None else vector, strict=True
+        ):
             np.testing.assert_array_equal(p[label], value)
 
 

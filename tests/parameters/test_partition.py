@@ -7,11 +7,12 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import optax
 import pytest
 from helpers import assert_own_buffers, equal, everything, spring, with_caches
+
+import mtkparams as mtk
 
 
 @pytest.fixture
@@ -92,7 +93,9 @@ NAMES: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
 def test_names(p, names):
     free, rest = mtk.partition(p, *names)
-    vector, repack, _ = mtk.canonicalize([x for n in names for x in ([n] if isinstance(n, str | mtk.Initial) else n)], p)
+    vector, repack, _ = mtk.canonicalize(
+        [x for n in names for x in ([n] if isinstance(n, str | mtk.Initial) else n)], p
+    )
     assert sum(x.size for x in jax.tree.leaves(free)) == vector.size
     for name in free:
         alone = [x for x in jax.tree.leaves(free[name]) if isinstance(x, jax.Array)]
@@ -127,7 +130,9 @@ def test_a_part_is_read_by_the_same_names(p):
 
 def test_equal_parts_have_one_index(p):
     again = mtk.parameters(everything())
-    assert mtk.partition(p, "alpha", "f[1]")[0].index is mtk.partition(again, "alpha", "f[1]")[0].index
+    assert (
+        mtk.partition(p, "alpha", "f[1]")[0].index is mtk.partition(again, "alpha", "f[1]")[0].index
+    )
     assert mtk.partition(p, "alpha")[0].index is not mtk.partition(p, "tau")[0].index
 
 
@@ -155,7 +160,9 @@ def test_a_part_fits_into_any_object_with_its_names():
 def test_derivatives_of_floats_beside_integers(p):
     """Unlike a vector, a part keeps integers apart: floats beside them can be differentiated."""
     free, rest = mtk.partition(p, "alpha", "order", "spring")
-    loss = lambda free: mtk.combine(free, rest)["gain"] * mtk.combine(free, rest)["order"].astype(float)
+    loss = lambda free: (
+        mtk.combine(free, rest)["gain"] * mtk.combine(free, rest)["order"].astype(float)
+    )
     grads = eqx.filter_grad(loss)(free)
     assert grads["alpha"] == 6
     with pytest.raises(mtk.errors.PortionError):
@@ -231,7 +238,7 @@ def test_a_name_goes_into_one_group_only(p):
 @pytest.mark.usefixtures("standard_promotion")
 def test_an_optimizer_for_each_group(p):
     parts, rest = mtk.partition(p, {"fast": ["alpha"], "slow": ["tau", "spring"]})
-    rates = {"fast": optax.sgd(0.1), "slow": optax.adam(0.01)}
+    rates: dict[Any, Any] = {"fast": optax.sgd(0.1), "slow": optax.adam(0.01)}
     optimizer = optax.multi_transform(rates, mtk.param_labels(parts))
 
     def loss(parts: Any) -> Any:
@@ -254,7 +261,7 @@ def test_an_optimizer_for_each_group(p):
 # What decays, and what must not
 
 
-def bounded() -> dict[str, Any]:
+def bounded() -> dict[Any, Any]:
     return {
         "rate": mtk.Parameter(0.5, bounds=(0.1, 2.0), scale="log"),
         "net": spring(),
@@ -292,7 +299,9 @@ def test_weight_decay_moves_the_tunables_alone(how):
         new = decay(p, optimizer, eqx.is_inexact_array)
     else:
         free, rest = mtk.partition(p, mtk.Tunable)
-        new = mtk.combine(decay(free, optax.adamw(0.1, weight_decay=0.5), eqx.is_inexact_array), rest)
+        new = mtk.combine(
+            decay(free, optax.adamw(0.1, weight_decay=0.5), eqx.is_inexact_array), rest
+        )
     np.testing.assert_allclose(new.tunable, 0.95 * p.tunable)
     for portion in mtk.Portion:
         assert portion is mtk.Tunable or equal(new.buffers[portion], p.buffers[portion])

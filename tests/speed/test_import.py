@@ -1,0 +1,23 @@
+"""`import mtkparams` is `import jax, equinox` and a few small modules of its own."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+import jax, equinox
+before = set(sys.modules)
+import mtkparams
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_what_an_import_brings():
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    own = {name for name in run.stdout.split() if name.split(".")[0] == "mtkparams"}
+    others = set(run.stdout.split()) - own
+    assert others <= set(sys.stdlib_module_names)
+    assert not any(name.startswith(("mtkparams.io", "mtkparams.demo")) for name in own)
+    assert len(own) < 45
