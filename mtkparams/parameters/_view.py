@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..errors import unknown_name
 from ._names import Initial, Name, plain
@@ -26,7 +26,7 @@ class View:
     # Mangled, so that no parameter's name is hidden behind them.
     __slots__ = ("__get", "__prefix", "__tree")
 
-    def __init__(self, tree: NameTree, get: Callable[[Name], Any], prefix: str = ""):
+    def __init__(self, tree: Any, get: Callable[[Name], Any], prefix: str = ""):
         self.__tree = tree
         self.__get = get
         self.__prefix = prefix
@@ -66,16 +66,6 @@ class View:
 def within(view: View, prefix: str) -> View:
     """The view of a namespace (`"tank."`), which may have no names at all."""
     return View(view._View__tree, view._View__get, prefix) if prefix else view  # pyright: ignore
-
-
-class NameTree(Protocol):
-    """What a view needs to know of names; an `Index` is one."""
-
-    @property
-    def entries(self) -> Mapping[str, Any]: ...
-    @property
-    def namespaces(self) -> Mapping[str, tuple[str, ...]]: ...
-    def __contains__(self, name: object, /) -> bool: ...
 
 
 def _inside(prefix: str, name: Name) -> str:

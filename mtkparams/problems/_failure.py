@@ -13,6 +13,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import SolveError
@@ -48,7 +49,7 @@ def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outc
     )
     where = f" (unknowns {', '.join(model.differential[:6])})"
     texts = [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
-    if not isinstance(bad, jax.core.Tracer):
+    if not isinstance(bad, Tracer):
         if bad.any():
             raise SolveError(texts[int(kind.ravel()[jnp.argmax(bad.ravel())])])
         return outcome

@@ -101,7 +101,9 @@ def in_two(term: Any, span: Span, y0: Array, p: MTKParameters, settings: Setting
     both = diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), diffrax.SubSaveAt(t1=True)))
     limit = min(_EXPLICIT_STEPS, settings.max_steps or _EXPLICIT_STEPS)
     first = _diffeqsolve(term, diffrax.Tsit5(), t0, t1, y0, p, settings, both, limit)
-    (_, early), ((reached,), last) = (first.ts[0], first.ys[0]), (first.ts[1], first.ys[1])
+    first_ts: Any = first.ts
+    first_ys: Any = first.ys
+    early, (reached,), (last,) = first_ys[0], first_ts[1], first_ys[1]
     arrived = diffrax.is_okay(first.result)
     reached = jnp.where(arrived, t1, jax.lax.stop_gradient(reached))
     late_ts = jnp.where(t1 >= t0, jnp.maximum(ts, reached), jnp.minimum(ts, reached))
@@ -111,14 +113,15 @@ def in_two(term: Any, span: Span, y0: Array, p: MTKParameters, settings: Setting
         stiff,
         reached,
         t1,
-        last[0],
+        last,
         p,
         settings,
         diffrax.SaveAt(ts=late_ts),
         settings.max_steps,
     )
     done = arrived | jnp.where(t1 >= t0, ts <= reached, ts >= reached)
-    ys = jnp.where(jnp.broadcast_to(done, ts.shape)[:, None], early, second.ys)
+    late: Any = second.ys
+    ys = jnp.where(jnp.broadcast_to(done, ts.shape)[:, None], early, late)
     result = diffrax.RESULTS.where(arrived, first.result, second.result)
     stats = {key: first.stats[key] + second.stats[key] for key in first.stats if "max" not in key}
     stats["phase"] = jnp.where(arrived, 0, 1)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..errors import DeclarationError, KindError
@@ -44,8 +44,8 @@ class ODEProblem(eqx.Module):
     """
 
     p: MTKParameters
-    t0: Float[Array, "..."]
-    t1: Float[Array, "..."]
+    t0: Float[Array, "..."]  # noqa: UP037, dots in quotes are any axes
+    t1: Float[Array, "..."]  # noqa: UP037
     model: Model = eqx.field(static=True)
 
     def __init__(
@@ -117,6 +117,4 @@ def times(tspan: Any, p: MTKParameters) -> tuple[Array, Array]:
 
 
 def _time(t: Any) -> str:
-    return (
-        "traced" if isinstance(t, jax.core.Tracer) else f"{t}" if jnp.ndim(t) else f"{float(t):g}"
-    )
+    return "traced" if isinstance(t, Tracer) else f"{t}" if jnp.ndim(t) else f"{float(t):g}"

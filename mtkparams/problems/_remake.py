@@ -115,7 +115,7 @@ def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
     p, declared = problem.p, {}
     for name, declaration in problem.model.declarations.items():
         entry = p.index.entries[name]
-        about = {"unit": declaration.unit, "description": declaration.description}
+        about: dict[str, Any] = {"unit": declaration.unit, "description": declaration.description}
         if entry.bind is not None and declaration.bind is not None:
             declared[name] = declaration
         elif entry.bind is not None:  # a rule that the problem was given

@@ -97,7 +97,7 @@ def stored_name(key: Name, unknowns: tuple[str, ...]) -> str:
 
 
 def _with(name: str, declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
-    about = {"unit": declared.unit, "description": declared.description}
+    about: dict[str, Any] = {"unit": declared.unit, "description": declared.description}
     if value is UNSET or value is None:
         return Parameter(None, tunable=declared.tunable, discrete=declared.discrete, **about)
     if _is_rule(value, declared):

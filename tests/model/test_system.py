@@ -6,8 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import jaxtyping
-import mtkparams as mtk
 import pytest
+
+import mtkparams as mtk
 from mtkparams import System, Unknown, errors
 
 

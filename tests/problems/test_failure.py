@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
+
+import mtkparams as mtk
 from mtkparams import ODEProblem, System, errors, remake
 
 TSIT = diffrax.Tsit5()
@@ -95,7 +98,7 @@ GOOD = np.array([True, False, True])
 SLOPES = 1.5 * exact(KS) ** 2
 
 
-def check_members(problem, forward, solver=TSIT):
+def check_members(problem, forward, solver: Any = TSIT):
     adjoint = diffrax.ForwardMode() if forward else None
     final = values_of(problem, adjoint, solver)
 

@@ -6,9 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
-import mtkparams as mtk
 import numpy as np
 import pytest
+
+import mtkparams as mtk
 from mtkparams import UNSET, Initial, ODEProblem, System, errors, remake
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
+
+import mtkparams as mtk
 from mtkparams import Initial, ODEProblem, System, errors, remake
 
 TSIT = diffrax.Tsit5()

@@ -6,10 +6,11 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import mtkparams as mtk
 import numpy as np
 import pytest
 import scipy.integrate
+
+import mtkparams as mtk
 from mtkparams import Initial, ODEProblem, System, Unknown, errors, remake
 
 TSIT = diffrax.Tsit5()
