@@ -112,7 +112,9 @@ print("step      loss   d loss / d log alpha   Adam's mean of it")
 for i in range(STEPS):
     log_free, opt_state, value, grads = step(log_free, rest, opt_state)
     if i % 50 == 0 or i == STEPS - 1:
-        mean = optax.tree.get(opt_state, "mu")  # has the structure of the parameters, and their names
+        mean = optax.tree.get(
+            opt_state, "mu"
+        )  # has the structure of the parameters, and their names
         print(f"{i:4d} {value:9.4f} {grads['alpha']:22.3e} {mean['alpha']:19.3e}")
 
 p = mtk.combine(jax.tree.map(jnp.exp, log_free), rest)

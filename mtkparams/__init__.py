@@ -5,6 +5,8 @@ import typing as _typing
 
 from . import errors as errors
 from .model import Parameter as Parameter
+from .model import System as System
+from .model import Unknown as Unknown
 from .parameters import Caches as Caches
 from .parameters import Constants as Constants
 from .parameters import Discrete as Discrete
@@ -27,6 +29,11 @@ from .parameters import param_labels as param_labels
 from .parameters import partition as partition
 from .parameters import replace as replace
 from .parameters import to_unconstrained as to_unconstrained
+from .problems import UNSET as UNSET
+from .problems import ODEProblem as ODEProblem
+from .problems import Solution as Solution
+from .problems import remake as remake
+from .problems import solve as solve
 
 # isort: split
 # After the folder of the same name: the function is what `mtk.parameters` means, also to type checkers.

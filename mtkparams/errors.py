@@ -54,6 +54,10 @@ class DeclarationError(ValueError):
     """A declaration that contradicts itself, or a name that cannot be a name."""
 
 
+class SolveError(RuntimeError):
+    """A solve that did not arrive; the message has the reason and advice."""
+
+
 class FileError(ValueError):
     """A file that is not a whole, unaltered parameter file of a version that this library reads."""
 
@@ -102,4 +106,6 @@ def unknown_name(
         hint = f" They are {', '.join(repr(n) for n in known)}."
     else:
         hint = " `p.names()` lists them."
-    return UnknownNameError(f"No {name!r} among {where}.{hint}")
+    error = UnknownNameError(f"No {name!r} among {where}.{hint}")
+    error.name = name
+    return error

@@ -1,4 +1,7 @@
-"""What a modeller writes: declarations of parameters."""
+"""What a modeller writes: declarations of parameters, unknowns and equations."""
 
 from ._declare import parameters as parameters
+from ._model import Model as Model
 from ._parameter import Parameter as Parameter
+from ._system import System as System
+from ._unknown import Unknown as Unknown

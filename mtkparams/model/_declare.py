@@ -56,13 +56,14 @@ def parameters(
     missing = tuple(n for n, d in declared.items() if d.default is None and d.bind is None)
     if missing:
         raise _missing(declared, missing)
-    p = _build(declared)
+    p = build(declared)
     check_bindings(p)
     whole = {plain(name) for name in values or ()}
     return _with_entries(p, declared, entries, whole) if entries else p
 
 
-def _build(declared: Mapping[str, Parameter]) -> MTKParameters:
+def build(declared: Mapping[str, Parameter]) -> MTKParameters:
+    """The object of complete declarations; its bindings are not yet checked."""
     taken = {n: take_apart(n, d) for n, d in declared.items() if d.bind is None}
     index, filled = lay_out(declared, taken)
     fields = {q.value: filled[q][0] if q in VECTORS else filled[q] for q in PORTIONS}
@@ -144,7 +145,7 @@ def _missing(declared: Mapping[str, Parameter], missing: tuple[str, ...]) -> Mis
         n: Parameter(0.5, tunable=d.tunable, discrete=d.discrete) if n in missing else d
         for n, d in declared.items()
     }
-    waiting = readers_of(_build(stand_in))
+    waiting = readers_of(build(stand_in))
     lines = []
     for name in missing:
         readers = waiting.get(name, ())

@@ -10,7 +10,7 @@ import operator
 import threading
 import types
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -195,14 +195,7 @@ class Index:
     @functools.cached_property
     def namespaces(self) -> Mapping[str, tuple[str, ...]]:
         """What comes after each prefix: `{"": ("k", "tank"), "tank": ("h",)}`."""
-        found: dict[str, dict[str, None]] = {"": {}}
-        for name in self.entries:
-            if name.startswith("Initial("):
-                continue
-            parts = name.split(".")
-            for depth, part in enumerate(parts):
-                found.setdefault(".".join(parts[:depth]), {})[part] = None
-        return {prefix: tuple(children) for prefix, children in found.items()}
+        return namespaces(self.entries)
 
     @functools.cached_property
     def bound(self) -> tuple[str, ...]:
@@ -317,6 +310,18 @@ def _restored(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ..
         for e in entries
     )
     return Index.of(tuple(there), widths)
+
+
+def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The parts of dotted names that come after each prefix; initial values are in none."""
+    found: dict[str, dict[str, None]] = {"": {}}
+    for name in names:
+        if name.startswith("Initial("):
+            continue
+        parts = name.split(".")
+        for depth, part in enumerate(parts):
+            found.setdefault(".".join(parts[:depth]), {})[part] = None
+    return {prefix: tuple(children) for prefix, children in found.items()}
 
 
 def _start(place: Place) -> tuple[int, int]:

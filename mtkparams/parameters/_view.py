@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import unknown_name
-from ._index import Index
-from ._names import Name, plain
+from ._names import Initial, Name, plain
 
 
 class View:
@@ -24,40 +23,54 @@ class View:
         (0.3, ['area', 'k'])
     """
 
-    # Two underscores: Python then adds the name of the class, and no parameter is hidden by them.
-    __slots__ = ("__get", "__index", "__prefix")
+    # Mangled, so that no parameter's name is hidden behind them.
+    __slots__ = ("__get", "__prefix", "__tree")
 
-    def __init__(self, index: Index, get: Callable[[Name], Any], prefix: str = ""):
-        self.__index = index
+    def __init__(self, tree: Any, get: Callable[[Name], Any], prefix: str = ""):
+        self.__tree = tree
         self.__get = get
         self.__prefix = prefix
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__") and attribute.endswith("__"):
             raise AttributeError(attribute)
-        name = self.__prefix + attribute
-        if name in self.__index.entries:
+        prefix = self.__prefix
+        name = prefix + attribute
+        if name in self.__tree.entries:
             return self.__get(name)
-        if name in self.__index.namespaces:
-            return View(self.__index, self.__get, name + ".")
-        where = f"the names in {self.__prefix[:-1]!r}" if self.__prefix else "these parameters"
-        raise unknown_name(attribute, self.__index.namespaces.get(self.__prefix[:-1], ()), where)
+        if name in self.__tree.namespaces:
+            return View(self.__tree, self.__get, name + ".")
+        where = f"the names in {prefix[:-1]!r}" if prefix else "these names"
+        raise unknown_name(attribute, self.__tree.namespaces.get(prefix[:-1], ()), where)
 
     def __getitem__(self, name: Name) -> Any:
-        return self.__get(self.__prefix + plain(name))
+        return self.__get(_inside(self.__prefix, name))
 
     def __contains__(self, name: object) -> bool:
-        return self.__prefix + plain(name) in self.__index
+        return isinstance(name, str | Initial) and _inside(self.__prefix, name) in self.__tree
 
     def __iter__(self) -> Iterator[str]:
-        names = (n for n in self.__index if n.startswith(self.__prefix))
-        return (name[len(self.__prefix) :] for name in names)
+        prefix = self.__prefix
+        return (name[len(prefix) :] for name in self.__tree.entries if name.startswith(prefix))
 
     def __dir__(self) -> list[str]:
-        return list(self.__index.namespaces.get(self.__prefix[:-1], ()))
+        return list(self.__tree.namespaces.get(self.__prefix[:-1], ()))
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
 
     def __repr__(self) -> str:
         return f"<view of {', '.join(self) or 'no names'}>"
+
+
+def within(view: View, prefix: str) -> View:
+    """The view of a namespace (`"tank."`), which may have no names at all."""
+    return View(view._View__tree, view._View__get, prefix) if prefix else view  # pyright: ignore
+
+
+def _inside(prefix: str, name: Name) -> str:
+    """`name` as seen from outside the namespace; `Initial(x)` inside `tank.` is `Initial(tank.x)`."""
+    text = plain(name)
+    if prefix and text.startswith("Initial("):
+        return "Initial(" + prefix + text[len("Initial(") :]
+    return prefix + text

@@ -19,6 +19,7 @@ from jax.extend.core import jaxprs_in_params
 def instructions(f: Callable[..., Any], *args: Any) -> int:
     """How many instructions XLA's program of `f` has, those inside of fusions among them."""
     text = jax.jit(f).lower(*args).compile().as_text()
+    assert text is not None
     return len(re.findall(r"^\s+(?:ROOT )?%?[\w.\-]+ = ", text, re.MULTILINE))
 
 
@@ -79,7 +80,7 @@ def _listener(event: str, seconds: float, **about: Any) -> None:
         _compiled.append(event)
 
 
-jax.monitoring.register_event_duration_secs_listener(_listener)
+jax.monitoring.register_event_duration_secs_listener(_listener)  # pyright: ignore[reportArgumentType]
 
 
 def compilations(f: Callable[[], Any]) -> int:

@@ -1,0 +1,165 @@
+"""Is a system whole: does every unknown have one equation, and does every equation evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..errors import DeclarationError, ShapeError, UnknownNameError
+from ..parameters import Initial, Initials, MTKParameters
+from ..parameters._bindings import check_bindings
+from ._declare import build
+from ._flatten import Equations, Flat, flatten
+from ._model import Model, derivatives_of
+from ._parameter import Parameter
+from ._scope import refuse_unknown
+
+
+def check_system(system: Any) -> None:
+    """Raises where a system is not whole, as far as its declared values let it be traced."""
+    flat = flatten(system)
+    values = flat.parameters.values()
+    if all(d.default is not None or d.bind is not None for d in values):
+        p = stand_in(flat.declarations(), flat.shapes())
+        check_parameters(flat, p)
+        model_of(flat, p, outermost=False)
+
+
+def check_parameters(flat: Flat, p: MTKParameters) -> None:
+    """Raises where a dependent parameter does not evaluate, or reads an unknown."""
+    try:
+        check_bindings(p)
+    except UnknownNameError as error:
+        refuse_unknown(str(error.name), flat.unknowns, error)
+        raise
+
+
+def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
+    """The model of a flattened system, or an error that names the unknown or the equation.
+
+    Where it is not the `outermost` one yet, external unknowns may still be without an equation.
+    """
+    probe = Model.of(flat, tuple(flat.unknowns))
+    given: dict[str, str] = {}
+    for equations in flat.equations:
+        for name in _names(probe, equations, p):
+            if name in given:
+                raise DeclarationError(
+                    f"The derivative of {name!r} is given twice: by {given[name]} and by "
+                    f"{_who(equations)}."
+                )
+            given[name] = _who(equations)
+    residuals = sum(_count(probe, equations, p) for equations in flat.equations)
+    missing = tuple(name for name in flat.unknowns if name not in given)
+    _check_counts(flat, missing, residuals, outermost)
+    external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
+    model = Model.of(flat, tuple(n for n in flat.unknowns if n in given or n in external))
+    check_start(model, p)
+    _check_observed(model, p)
+    return model
+
+
+def stand_in(
+    declarations: Mapping[str, Parameter], shapes: Mapping[str, tuple[int, ...]]
+) -> MTKParameters:
+    """Parameters to trace equations with: ones where no value is declared."""
+    filled = {}
+    for name, declared in declarations.items():
+        if declared.bind is None and declared.default is None:
+            shape = (
+                shapes.get(name[len("Initial(") : -1], ()) if name.startswith("Initial(") else ()
+            )
+            plain = Parameter(jnp.ones(shape), tunable=declared.tunable, discrete=declared.discrete)
+            filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
+        else:
+            filled[name] = declared
+    return build(filled)
+
+
+def _who(equations: Equations) -> str:
+    return f"system {equations.prefix[:-1]!r}" if equations.prefix else "the outermost system"
+
+
+def _names(model: Model, equations: Equations, p: MTKParameters) -> tuple[str, ...]:
+    def evaluate(p: MTKParameters) -> dict[str, Any]:
+        t, y = _start(model, p)
+        out = derivatives_of(equations, model.instant(t, y, p), model.states)
+        return {name: jnp.asarray(value) for name, value in out.items()}
+
+    return tuple(eqx.filter_eval_shape(evaluate, p))
+
+
+def _count(model: Model, equations: Equations, p: MTKParameters) -> int:
+    if equations.residuals is None:
+        return 0
+    residuals = equations.residuals
+
+    def evaluate(p: MTKParameters) -> dict[str, Any]:
+        t, y = _start(model, p)
+        now = model.instant(t, y, p).inside(equations.prefix)
+        out = residuals(now.t, now.u, now.p)
+        if not isinstance(out, Mapping):
+            raise DeclarationError(
+                f"The residuals of {_who(equations)} are a dictionary {{equation: value}}, got "
+                f"{type(out).__name__}."
+            )
+        return {str(name): jnp.asarray(value) for name, value in out.items()}
+
+    return sum(value.size for value in eqx.filter_eval_shape(evaluate, p).values())
+
+
+def _start(model: Model, p: MTKParameters) -> tuple[Any, Any]:
+    dtype = p.initials.dtype
+    size, _ = model.states.widths[Initials]
+    return jnp.zeros((), dtype), jnp.zeros(size, dtype)
+
+
+def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermost: bool) -> None:
+    shapes = flat.shapes()
+    late = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
+    open_ones = [n for n in missing if n not in late]
+    entries = sum(math.prod(shapes[n]) for n in missing)
+    if residuals == 0 and open_ones:
+        names = ", ".join(map(repr, open_ones))
+        outside = [n for n in open_ones if flat.unknowns[n].external]
+        cure = (
+            "It is external: nest this system in one that gives its derivative."
+            if outside
+            else "Give a derivative or a residual, or mark it mtk.Unknown(..., external=True) where a "
+            "parent system gives it."
+        )
+        raise DeclarationError(f"No equation for {names}. {cure}")
+    if residuals and residuals != entries and not late:
+        more = "more" if residuals > entries else "fewer"
+        raise DeclarationError(
+            f"There are {more} residuals ({residuals}) than unknowns without a derivative "
+            f"({entries}: {', '.join(map(repr, missing)) or 'none'})."
+        )
+
+
+def check_start(model: Model, p: MTKParameters) -> None:
+    """Raises where an initial value has another shape than its unknown."""
+    names = [*model.differential, *model.algebraic]
+    values = eqx.filter_eval_shape(lambda p: [jnp.asarray(p[Initial(n)]) for n in names], p)
+    for name, value in zip(names, values, strict=True):
+        place = model.states.entries[name].leaves[0].place
+        assert place is not None
+        if value.shape != place.shape:
+            raise ShapeError(
+                f"The initial value of {name!r} has shape {value.shape}, the unknown has "
+                f"{place.shape}. mtk.Unknown(..., shape=) declares another one."
+            )
+
+
+def _check_observed(model: Model, p: MTKParameters) -> None:
+    def evaluate(p: MTKParameters) -> Any:
+        t, y = _start(model, p)
+        u = model.instant(t, y, p).u
+        return [jnp.asarray(u[name]) for name in model.states.bound]
+
+    eqx.filter_eval_shape(evaluate, p)

@@ -1,0 +1,222 @@
+"""A flattened system made ready to run: places for unknowns, one function for the right-hand side."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ..errors import DeclarationError, ShapeError, unknown_name
+from ..parameters import Initials, MTKParameters, View
+from ..parameters._fingerprint import fingerprint
+from ..parameters._index import About, Entry, Index, Leaf, Place
+from ..parameters._reader import BoundValues, Reader
+from ..parameters._view import within
+from ._flatten import Equations, Flat
+from ._parameter import Parameter
+
+_interned: weakref.WeakValueDictionary[Hashable, Model] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Instant:
+    """What an observed value may read: the time, the unknowns and the parameters."""
+
+    t: Any
+    u: View
+    p: View
+
+    def inside(self, prefix: str) -> Instant:
+        """The same as a nested system sees it, with relative names."""
+        return Instant(self.t, within(self.u, prefix), within(self.p, prefix)) if prefix else self
+
+
+class Model:
+    """Equations and names without values: static, interned, compared by identity.
+
+    **Attributes:**
+
+    - `declarations`: parameters and initial values, without their defaults.
+    - `states`: the index of the unknowns; differential ones fill its first buffer, algebraic ones
+      its second. Observed values are its dependent entries.
+    - `differential`, `algebraic`: the names of either.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_key",
+        "algebraic",
+        "declarations",
+        "differential",
+        "equations",
+        "states",
+    )
+
+    declarations: Mapping[str, Parameter]
+    states: Index
+    differential: tuple[str, ...]
+    algebraic: tuple[str, ...]
+    equations: tuple[Equations, ...]
+
+    @staticmethod
+    def of(flat: Flat, differential: tuple[str, ...]) -> Model:
+        """The one model of these equations."""
+        declarations = {n: _without_value(d) for n, d in flat.declarations().items()}
+        key = (
+            tuple((n, _key(d)) for n, d in declarations.items()),
+            tuple((n, shape) for n, shape in flat.shapes().items()),
+            differential,
+            tuple((n, prefix, fingerprint(f)) for n, (prefix, f) in flat.observed.items()),
+            tuple(_key(equations) for equations in flat.equations),
+        )
+        with _lock:
+            model = _interned.get(key)
+            if model is None:
+                model = object.__new__(Model)
+                model._key = key
+                model.declarations = declarations
+                model.differential = differential
+                model.algebraic = tuple(n for n in flat.unknowns if n not in differential)
+                model.equations = flat.equations
+                model.states = _states(flat, differential)
+                _interned[key] = model
+        return model
+
+    def __init__(self) -> None:
+        raise TypeError("A model is made by Model.of, which returns the interned one.")
+
+    def __copy__(self) -> Model:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Model:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<model of {len(self.states.entries)} names>"
+
+    def instant(self, t: Any, y: Array, p: MTKParameters) -> Instant:
+        """The views of one instant: `y` holds the differential unknowns."""
+        reader = Reader(self.states, {Initials: (y, y[..., :0])})
+        p_view = p.view
+
+        def at(bound: BoundValues) -> Instant:
+            return Instant(t, View(self.states, lambda name: reader.name(name, bound)), p_view)
+
+        return at(BoundValues(at))
+
+    def start(self, p: MTKParameters) -> Array:
+        """The differential unknowns at the start, from the initial values in `p`."""
+        values = p[[f"Initial({name})" for name in self.differential]]
+        return join(values, p.initials.dtype)
+
+    def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:
+        """`dy/dt` of the differential unknowns, shape `(differential,)`."""
+        now = self.instant(t, y, p)
+        parts: dict[str, Any] = {}
+        for equations in self.equations:
+            parts.update(derivatives_of(equations, now, self.states))
+        return join([parts[name] for name in self.differential], y.dtype)
+
+
+def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[str, Any]:
+    """What one system's `derivatives` returns, under full names."""
+    if equations.derivatives is None:
+        return {}
+    prefix = equations.prefix
+    here = now.inside(prefix)
+    out = equations.derivatives(here.t, here.u, here.p)
+    where = f"the derivatives of system {prefix[:-1]!r}" if prefix else "the derivatives"
+    if isinstance(out, Mapping):
+        found = {prefix + str(name): value for name, value in out.items()}
+        for name, value in found.items():
+            _check_name(name, states, where)
+            _check_shape(name, value, states)
+        return found
+    return _from_array(out, equations.own, states, where)
+
+
+def _check_name(name: str, states: Index, where: str) -> None:
+    entry = states.entries.get(name)
+    if entry is None:
+        unknowns = [n for n, e in states.entries.items() if e.bind is None]
+        error = unknown_name(name, unknowns, "the unknowns")
+        raise DeclarationError(f"In {where}: {error}")
+    if entry.bind is not None:
+        raise DeclarationError(f"In {where}: {name!r} is an observed value and has no derivative.")
+
+
+def _check_shape(name: str, value: Any, states: Index) -> None:
+    place = states.entries[name].leaves[0].place
+    assert place is not None
+    if jnp.shape(value) != place.shape:
+        raise ShapeError(
+            f"The derivative of {name!r} has shape {jnp.shape(value)}, the unknown has {place.shape}."
+        )
+
+
+def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
+    if not isinstance(out, int | float | list | tuple) and not hasattr(out, "shape"):
+        raise DeclarationError(
+            f"{where[0].upper()}{where[1:]} are a dictionary by name or one array, got "
+            f"{type(out).__name__}."
+        )
+    out = jnp.asarray(out)
+    shape = out.shape
+    if len(own) == 1:
+        _check_shape(own[0], out, states)
+        return {own[0]: out}
+    places = [states.entries[name].leaves[0].place for name in own]
+    if any(place is None or place.shape for place in places) or shape != (len(own),):
+        raise ShapeError(
+            f"{where} returned an array of shape {shape}. For {len(own)} unknowns it is one vector of "
+            f"{len(own)} numbers in the order {', '.join(own)}; otherwise return a dictionary by name."
+        )
+    return {name: out[i] for i, name in enumerate(own)}
+
+
+def join(values: list[Any], dtype: Any) -> Array:
+    """Values of several shapes as one vector."""
+    arrays = [jnp.asarray(value).astype(dtype) for value in values]
+    if not arrays:
+        return jnp.zeros(0, dtype)
+    if all(array.ndim == 0 for array in arrays):
+        return jnp.stack(arrays)
+    return jnp.concatenate([array.ravel() for array in arrays])
+
+
+def _states(flat: Flat, differential: tuple[str, ...]) -> Index:
+    starts = [0, 0]
+    entries = []
+    shapes = flat.shapes()
+    for name, unknown in flat.unknowns.items():
+        buffer = 0 if name in differential else 1
+        place = Place(Initials, buffer, starts[buffer], shapes[name])
+        starts[buffer] += math.prod(shapes[name])
+        about = About(unit=unknown.unit, description=unknown.description)
+        entries.append(Entry(name, Initials, (Leaf("", place),), about=about))
+    for name, (prefix, f) in flat.observed.items():
+        entries.append(Entry(name, None, bind=_observed(f, prefix)))
+    return Index.of(tuple(entries), {Initials: tuple(starts)})
+
+
+def _observed(f: Callable[..., Any], prefix: str) -> Callable[[Instant], Any]:
+    def bind(now: Instant) -> Any:
+        here = now.inside(prefix)
+        return f(here.t, here.u, here.p)
+
+    return bind
+
+
+def _without_value(declared: Parameter) -> Parameter:
+    return dataclasses.replace(declared, default=None) if declared.bind is None else declared
+
+
+def _key(declared: Any) -> Hashable:
+    return tuple(fingerprint(getattr(declared, f.name)) for f in dataclasses.fields(declared))

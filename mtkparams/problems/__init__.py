@@ -1,0 +1,7 @@
+"""Running a model: a problem, its solve, and the solution by name."""
+
+from ._entry import solve as solve
+from ._problem import ODEProblem as ODEProblem
+from ._remake import remake as remake
+from ._solution import Solution as Solution
+from ._values import UNSET as UNSET

@@ -1,0 +1,201 @@
+"""A solve that did not arrive: an error, or NaN in every value and every derivative.
+
+Masking values alone is not enough. `where(arrived, y, nan)` has the derivative zero where the solve
+failed, and zero is a number that an optimizer believes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array
+
+from ..errors import SolveError
+from ..model import Model
+from ._phases import Outcome
+
+Integrate: TypeAlias = Callable[[Any, Array], Outcome]
+
+_ADVICE = (
+    "The solve did not arrive within max_steps={max_steps} steps{where}. It may be stiff (try "
+    "diffrax.Kvaerno5()), tolerances too tight, or the solution may blow up.",
+    "The step size went to zero{where}: the solution blows up or its derivative is not finite there. "
+    "Check the equations and the values of the parameters.",
+    "The solve failed in the nonlinear or linear solver of an implicit step{where}. Try a smaller dt0, "
+    "another solver, or look for values that are not finite.",
+)
+
+_ABSENT = object()
+
+
+def _bad(outcome: Outcome) -> Array:
+    return ~diffrax.is_okay(outcome.result)
+
+
+def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outcome:
+    """`outcome`, or an error with the reason, now or when a traced program runs."""
+    bad = _bad(outcome)
+    results = diffrax.RESULTS
+    kind = jnp.where(
+        outcome.result == results.max_steps_reached,
+        0,
+        jnp.where(outcome.result == results.dt_min_reached, 1, 2),
+    )
+    where = f" (unknowns {', '.join(model.differential[:6])})"
+    texts = [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
+    if not isinstance(bad, Tracer):
+        if bad.any():
+            raise SolveError(texts[int(kind.ravel()[jnp.argmax(bad.ravel())])])
+        return outcome
+    # A factor, and not a check of the values: so who needs only their derivative, or only the
+    # interpolation, meets the error as well.
+    one = eqx.branched_error_if(jnp.ones(()), bad, kind, texts)
+    found = jax.tree.map(
+        lambda x: x * one.astype(x.dtype) if eqx.is_inexact_array(x) else x,
+        (outcome.ys, outcome.interpolation),
+    )
+    return _with_found(outcome, found)
+
+
+def honest(integrate: Integrate, inputs: Any, adjoint: Any, implicit: bool) -> Outcome:
+    """The outcome of a solve with NaN values and NaN derivatives where it failed.
+
+    **Arguments:**
+
+    - `integrate`: the solve; where its second argument is false it does nothing.
+    - `inputs`: its first argument, with everything in it that can be differentiated.
+    - `implicit`: an implicit solver takes part. Its derivative raises on values that are not finite,
+      so the failed solves must not be differentiated at all.
+    """
+    if isinstance(adjoint, diffrax.ForwardMode | diffrax.DirectAdjoint):
+        return _forward(integrate, inputs, implicit)
+    return _reverse(integrate, inputs, implicit)
+
+
+def _forward(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
+    if not implicit:
+        outcome = integrate(inputs, jnp.array(True))
+        bad = _bad(outcome)
+        found = (outcome.ys, outcome.interpolation)
+    else:
+        constant = lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x
+        outcome = integrate(jax.tree.map(constant, inputs), jnp.array(True))
+        bad = _bad(outcome)
+        again = integrate(inputs, ~bad)
+        found = jax.tree.map(
+            lambda x, y: _with_slope(x, y) if eqx.is_inexact_array(x) else x,
+            (outcome.ys, outcome.interpolation),
+            (again.ys, again.interpolation),
+        )
+    poison = _poison(bad, [x for x in jax.tree.leaves(inputs) if eqx.is_inexact_array(x)])
+    found = jax.tree.map(
+        lambda x: x + poison.astype(x.dtype) if eqx.is_inexact_array(x) else x,
+        _nan_where(bad, found),
+    )
+    return _with_found(outcome, found)
+
+
+@jax.custom_jvp
+def _with_slope(value: Array, other: Array) -> Array:
+    """`value`, with the derivative of `other`. Both may be infinite: unused room is."""
+    del other
+    return value
+
+
+@_with_slope.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return _with_slope(*primals), tangents[1]
+
+
+@jax.custom_jvp
+def _poison(bad: Array, inputs: list[Array]) -> Array:
+    """Zero, with a derivative of NaN with respect to every input where `bad`."""
+    del inputs
+    return jnp.zeros(bad.shape)
+
+
+@_poison.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    bad, inputs = primals
+    total = sum(jnp.sum(t).real.astype(float) for t in tangents[1])
+    return _poison(bad, inputs), jnp.where(bad, jnp.nan, 0.0) * total
+
+
+def _reverse(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
+    """By hand, so that a failed member of a batch does not spoil what the others share with it."""
+
+    def values(inputs: Any, alive: Array) -> tuple[Any, Any]:
+        outcome = integrate(inputs, alive)
+        return (outcome.ys, outcome.interpolation), _with_found(outcome, (None, None))
+
+    def masked(found: tuple[Any, Any], rest: Outcome) -> Outcome:
+        return _with_found(rest, _nan_where(_bad(rest), found))
+
+    @eqx.filter_custom_vjp
+    def solved(inputs: Any) -> Outcome:
+        return masked(*values(inputs, jnp.array(True)))
+
+    def forward(perturbed: Any, inputs: Any) -> Any:
+        del perturbed
+        differentiated = lambda alive: eqx.filter_vjp(
+            lambda q: values(q, alive), inputs, has_aux=True
+        )
+        if implicit:
+            # Once more, for the derivative, without the failed solves: the backward pass of an
+            # implicit solver raises on values that are not finite, also where nobody asks for it.
+            found, rest = values(inputs, jnp.array(True))
+            _, pullback, _ = differentiated(~_bad(rest))
+        else:
+            found, pullback, rest = differentiated(jnp.array(True))
+        bad = _bad(rest)
+        return masked(found, rest), (pullback, bad, found)
+
+    def backward(residuals: Any, cotangent: Any, perturbed: Any, inputs: Any) -> Any:
+        del perturbed, inputs
+        pullback, bad, found = residuals
+        asked = jnp.zeros((), bool)
+        for c in jax.tree.leaves((cotangent.ys, cotangent.interpolation)):
+            asked = asked | jnp.any(c != 0)
+        inexact = eqx.filter(found, eqx.is_inexact_array)
+        clean = jax.tree.map(
+            lambda x, c: (
+                jnp.zeros_like(x) if c is _ABSENT else jnp.where(bad, jnp.zeros_like(c), c)
+            ),
+            inexact,
+            _like(inexact, (cotangent.ys, cotangent.interpolation)),
+        )
+        (gradient,) = pullback(clean)
+        wrong = jnp.where(asked, jnp.nan, 0.0)
+        return jax.tree.map(lambda g: jnp.where(bad, wrong.astype(g.dtype), g), gradient)
+
+    solved.def_fwd(forward)
+    solved.def_bwd(backward)
+    return solved(inputs)
+
+
+def _with_found(outcome: Outcome, found: tuple[Any, Any]) -> Outcome:
+    return eqx.tree_at(lambda o: (o.ys, o.interpolation), outcome, found, is_leaf=_none)
+
+
+def _none(x: Any) -> bool:
+    return x is None
+
+
+def _like(tree: Any, cotangent: Any) -> Any:
+    """`cotangent` with `None` for each leaf of `tree` that it has no entry for."""
+    leaves, structure = jax.tree.flatten(tree)
+    del leaves
+    flat = structure.flatten_up_to(cotangent)
+    return structure.unflatten([_ABSENT if c is None else c for c in flat])
+
+
+def _nan_where(bad: Array, tree: Any) -> Any:
+    return jax.tree.map(
+        lambda x: jnp.where(bad, jnp.nan, x) if eqx.is_inexact_array(x) else x, tree
+    )

@@ -1,0 +1,135 @@
+"""A problem from a problem."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+
+from ..errors import KindError
+from ..model import Parameter
+from ..model._complete import check_start
+from ..model._declare import parameters
+from ..parameters import MTKParameters
+from ..parameters._names import split_index
+from ._problem import ODEProblem, times
+from ._values import UNSET, put_values, stored_name
+
+
+def remake(
+    problem: ODEProblem,
+    values: Mapping[Any, Any] | None = None,
+    *,
+    tspan: tuple[Any, Any] | None = None,
+    p: MTKParameters | None = None,
+) -> ODEProblem:
+    """A problem with some values changed; dependent values follow, the old problem stays as it is.
+
+    **Arguments:**
+
+    - `problem`: the problem.
+    - `values`: by name, as for `mtk.ODEProblem`. New numbers never recompile anything, and may be
+      traced. A function in place of a number, or a number in place of a function, changes what is
+      static, as does `mtk.UNSET`, which takes a value away.
+    - `tspan`: a new time span.
+    - `p`: a parameter object of the same names to take instead of the problem's, before `values`.
+
+    **Raises:** as `mtk.ODEProblem`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> decay = mtk.System(
+        ...     parameters={"k": 0.5},
+        ...     unknowns={"x": 1.0},
+        ...     derivatives=lambda t, u, p: {"x": -p.k * u.x},
+        ... )
+        >>> problem = mtk.ODEProblem(decay, {}, (0.0, 2.0))
+        >>> mtk.remake(problem, {"x": 3.0, "k": 0.1})["x"].item()
+        3.0
+    """
+    if not isinstance(problem, ODEProblem):
+        raise KindError(f"remake takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    if p is not None:
+        problem = _with(problem, p=_checked(p, problem))
+    if values:
+        problem = _with_values(problem, values)
+    if tspan is not None:
+        t0, t1 = times(tspan, problem.p)
+        problem = _with(problem, t0=t0, t1=t1)
+    return problem
+
+
+def _with(problem: ODEProblem, **fields: Any) -> ODEProblem:
+    names = tuple(fields)
+    return eqx.tree_at(
+        lambda q: tuple(getattr(q, n) for n in names), problem, tuple(fields[n] for n in names)
+    )
+
+
+def _checked(p: MTKParameters, problem: ODEProblem) -> MTKParameters:
+    if not isinstance(p, MTKParameters):
+        raise KindError(f"p= is an MTKParameters, got {type(p).__name__}.")
+    if p.index is not problem.p.index:
+        raise KindError(
+            "p= has other names or roles than the problem's parameters. Make it from problem.p with "
+            "set, replace or a repack."
+        )
+    return p
+
+
+def _with_values(problem: ODEProblem, values: Mapping[Any, Any]) -> ODEProblem:
+    unknowns = tuple(n for n, e in problem.model.states.entries.items() if e.bind is None)
+    stored = {stored_name(key, unknowns): value for key, value in values.items()}
+    if len(stored) == len(values) and all(_is_value(problem, n, v) for n, v in stored.items()):
+        return _with(problem, p=problem.p.set(stored))
+    declared, entries = put_values(
+        _declarations(problem),
+        unknowns,
+        problem.model.states.bound,
+        values,
+        problem.model.declarations,
+    )
+    p = parameters(declared, entries)
+    check_start(problem.model, p)
+    return _replace_static(problem, p)
+
+
+def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
+    """Whether a value goes into an existing place: then nothing static changes."""
+    entries = problem.p.index.entries
+    base = (split_index(name) or (name,))[0]
+    entry = entries.get(name) or entries.get(base)
+    if entry is None:
+        # An array inside a pytree, or a name that `set` reports; `put_values` knows observed ones.
+        return base not in problem.model.states.bound
+    if value is UNSET or value is None or entry.bind is not None:
+        return False
+    return not (callable(value) and entry.is_array and not hasattr(value, "shape"))
+
+
+def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
+    """The declarations of a problem with its present values as defaults."""
+    p, declared = problem.p, {}
+    for name, declaration in problem.model.declarations.items():
+        entry = p.index.entries[name]
+        about: dict[str, Any] = {"unit": declaration.unit, "description": declaration.description}
+        if entry.bind is not None and declaration.bind is not None:
+            declared[name] = declaration
+        elif entry.bind is not None:  # a rule that the problem was given
+            declared[name] = Parameter(bind=entry.bind, **about)
+        elif declaration.bind is not None:
+            declared[name] = Parameter(p[name], **about)
+        else:
+            declared[name] = dataclasses.replace(declaration, default=p[name])
+    return declared
+
+
+def _replace_static(problem: ODEProblem, p: MTKParameters) -> ODEProblem:
+    new = object.__new__(ODEProblem)
+    for field in dataclasses.fields(problem):
+        object.__setattr__(new, field.name, getattr(problem, field.name))
+    object.__setattr__(new, "p", p)
+    return new

@@ -1,0 +1,131 @@
+"""From a problem to diffrax and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+
+from ..errors import DeclarationError, KindError, unknown_name
+from ..model import Model
+from ._failure import honest, raise_failure
+from ._phases import Outcome, Settings, Span, in_one, in_two
+from ._problem import ODEProblem
+from ._solution import Solution
+
+_ATOL = 1e-9
+
+
+def run(
+    problem: ODEProblem,
+    solver: Any,
+    *,
+    saveat: Any,
+    rtol: float,
+    atol: float | Mapping[str, Any],
+    adjoint: Any,
+    max_steps: int | None,
+    throw: bool,
+    dense: bool,
+    dt0: Any,
+    stepsize_controller: Any,
+    event: Any,
+    progress: Any,
+) -> Solution:
+    """What `mtk.solve` says."""
+    if not isinstance(problem, ODEProblem):
+        raise KindError(f"solve takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    model = problem.model
+    if model.algebraic:
+        raise DeclarationError(
+            f"{', '.join(map(repr, model.algebraic))} have no derivative: this system has algebraic "
+            "equations, which this version does not solve."
+        )
+    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    auto = isinstance(solver, str)
+    if auto and solver != "auto":
+        raise KindError(
+            f"solver= is 'auto' or a diffrax solver such as diffrax.Tsit5(), got {solver!r}."
+        )
+    settings = Settings(
+        saveat=_saveat(saveat, problem, dense),
+        controller=stepsize_controller or _controller(problem, rtol, atol),
+        adjoint=adjoint,
+        max_steps=max_steps,
+        dt0=dt0,
+        event=event,
+        progress=_progress(progress),
+    )
+
+    term = diffrax.ODETerm(model.derivative)
+
+    def integrate(inputs: tuple[ODEProblem, Settings, Any], alive: Any = None) -> Outcome:
+        problem, settings, solver = inputs
+        span = Span(problem.t0, problem.t1, alive)
+        y0 = model.start(problem.p)
+        if auto:
+            return in_two(term, span, y0, problem.p, settings)
+        return in_one(term, solver, span, y0, problem.p, settings)
+
+    inputs = (problem, settings, solver)
+    if throw:
+        outcome = raise_failure(integrate(inputs), model, max_steps)
+    else:
+        implicit = auto or isinstance(solver, diffrax.AbstractImplicitSolver)
+        outcome = honest(integrate, inputs, adjoint, implicit)
+    return Solution(
+        ts=outcome.ts,
+        ys=outcome.ys,
+        p=problem.p,
+        t0=problem.t0,
+        t1=problem.t1,
+        result=outcome.result,
+        stats=outcome.stats,
+        interpolation=outcome.interpolation,
+        model=model,
+    )
+
+
+def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
+    if isinstance(saveat, diffrax.SaveAt):
+        return saveat
+    if saveat is None:
+        return diffrax.SaveAt(t0=True, t1=True, dense=dense)
+    ts = jnp.asarray(saveat)
+    if ts.ndim != 1 or not ts.size:
+        raise KindError(f"saveat= is a vector of times or a diffrax.SaveAt, got shape {ts.shape}.")
+    return diffrax.SaveAt(ts=ts.astype(problem.t0.dtype), dense=dense)
+
+
+def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
+    # A step this small no longer moves the time: the solution blows up there. Stop, rather than
+    # spend every step that is allowed.
+    times = jax.lax.stop_gradient(jnp.maximum(jnp.abs(problem.t0), jnp.abs(problem.t1)))
+    smallest = 4 * jnp.finfo(times.dtype).eps * times
+    return diffrax.PIDController(
+        rtol=rtol, atol=_atol(problem.model, atol, times.dtype), dtmin=smallest, force_dtmin=False
+    )
+
+
+def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:
+    if not isinstance(atol, Mapping):
+        return atol
+    for name in atol:
+        if name not in model.differential:
+            raise unknown_name(name, model.differential, "the unknowns")
+    parts = []
+    for name in model.differential:
+        place = model.states.entries[name].leaves[0].place
+        assert place is not None
+        value = jnp.asarray(atol.get(name, _ATOL), dtype)
+        parts.append(jnp.broadcast_to(value, place.shape).ravel())
+    return jnp.concatenate(parts)
+
+
+def _progress(progress: Any) -> Any:
+    if progress is None or progress is False:
+        return diffrax.NoProgressMeter()
+    return diffrax.TextProgressMeter() if progress is True else progress

@@ -1,0 +1,134 @@
+"""Values by name, placed among the declarations of a system."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import BoundParameterError, DeclarationError, KindError, OverlapError, unknown_name
+from ..model import Parameter, System
+from ..model._flatten import Flat, flatten
+from ..model._scope import at_start
+from ..parameters._names import Name, plain, split_index
+
+
+class _Unset:
+    """The value that takes a value away."""
+
+    def __repr__(self) -> str:
+        return "mtk.UNSET"
+
+
+UNSET = _Unset()
+
+
+def place_values(
+    system: System, values: Mapping[Any, Any], guesses: Mapping[str, Any]
+) -> tuple[Flat, dict[str, Parameter], dict[str, Any]]:
+    """The flat system, its declarations with `values` put in, and values of single entries."""
+    flat = flatten(system)
+    declared = flat.declarations()
+    for name, guess in guesses.items():
+        if name not in flat.unknowns:
+            raise unknown_name(name, flat.unknowns, "the unknowns")
+        key = f"Initial({name})"
+        if declared[key].bind is None:
+            declared[key] = dataclasses.replace(declared[key], guess=guess)
+    declared, entries = put_values(declared, tuple(flat.unknowns), tuple(flat.observed), values)
+    return flat, declared, entries
+
+
+def put_values(
+    declared: Mapping[str, Parameter],
+    unknowns: tuple[str, ...],
+    observed: tuple[str, ...],
+    values: Mapping[Any, Any],
+    system: Mapping[str, Parameter] | None = None,
+) -> tuple[dict[str, Parameter], dict[str, Any]]:
+    """Declarations with `values` put in, and values of single entries.
+
+    `system` are the declarations of the system, where `declared` has rules of a problem among them:
+    those may be replaced, the system's own bindings may not.
+    """
+    if not isinstance(values, Mapping):
+        raise KindError(f"Values are a dictionary by name, got {type(values).__name__}.")
+    declared, entries = dict(declared), {}
+    placed = set()
+    for key, value in values.items():
+        name = stored_name(key, unknowns)
+        if name in placed:
+            raise OverlapError(f"{plain(key)!r} is given twice, as an unknown and as its Initial.")
+        placed.add(name)
+        if name in declared:
+            own = declared if system is None else system
+            if own[name].bind is not None and not name.startswith("Initial("):
+                raise BoundParameterError(
+                    f"{name!r} is a dependent parameter (bind=): its value follows from what it "
+                    "reads. Give a value to that."
+                )
+            declared[name] = _with(name, declared[name], value, unknowns)
+            continue
+        base = (split_index(name) or (name, ()))[0]
+        if base in observed:
+            raise DeclarationError(
+                f"{plain(key)!r} is an observed value and cannot be given. Give what it reads."
+            )
+        inside = [known for known in declared if name.startswith(known)]
+        if base not in declared and not inside:
+            own = [n for n in declared if not n.startswith("Initial(")]
+            raise unknown_name(plain(key), [*own, *unknowns], "the parameters and unknowns")
+        entries[name] = value
+    return declared, entries
+
+
+def stored_name(key: Name, unknowns: tuple[str, ...]) -> str:
+    """The name of the parameter that holds what `key` names: `"x"` is `"Initial(x)"`."""
+    name = plain(key)
+    split = split_index(name)
+    base, rest = (split[0], name[len(split[0]) :]) if split else (name, "")
+    if name in unknowns:
+        return f"Initial({name})"
+    return f"Initial({base}){rest}" if base in unknowns else name
+
+
+def _with(name: str, declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
+    about: dict[str, Any] = {"unit": declared.unit, "description": declared.description}
+    if value is UNSET or value is None:
+        return Parameter(None, tunable=declared.tunable, discrete=declared.discrete, **about)
+    if _is_rule(value, declared):
+        return Parameter(bind=at_start(value, "", unknowns), **about)
+    if declared.bind is not None:
+        return Parameter(value, **about)
+    return dataclasses.replace(declared, default=_in_role(name, declared.default, value))
+
+
+def _in_role(name: str, default: Any, value: Any) -> Any:
+    """`value`, made a float where the default is one: giving a value does not change a role."""
+    if not _is_of(default, np.floating):
+        return value
+    if isinstance(value, str | bytes):
+        raise KindError(f"{name!r} is a number, got the text {value!r}.")
+    if not _is_of(value, np.integer):
+        return value
+    if hasattr(value, "dtype"):
+        return value.astype(jnp.result_type(float))
+    return jax.tree.map(float, value)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if isinstance(value, list | tuple):
+        leaves = jax.tree.leaves(value)
+        return bool(leaves) and all(_is_of(leaf, kind) for leaf in leaves)
+    if isinstance(value, int | float) or hasattr(value, "dtype"):
+        return bool(jnp.issubdtype(jnp.result_type(value), kind))
+    return False
+
+
+def _is_rule(value: Any, declared: Parameter) -> bool:
+    """Whether a function is given for a number, and not as the new value of a function."""
+    return callable(value) and not callable(declared.default) and not hasattr(value, "shape")

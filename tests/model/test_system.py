@@ -1,0 +1,215 @@
+"""What a system says about its equations, and each contradiction by its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import jaxtyping
+import pytest
+
+import mtkparams as mtk
+from mtkparams import System, Unknown, errors
+
+
+@pytest.fixture
+def unchecked():
+    """As a user has it, without type checks at run time."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def decay_of(t, u, p):
+    return {"x": -p.k * u.x}
+
+
+def decay(**changes: Any) -> System:
+    return System(
+        **{"parameters": {"k": 0.5}, "unknowns": {"x": 1.0}, "derivatives": decay_of, **changes}
+    )
+
+
+def test_names_and_text():
+    parent = System(
+        parameters={"K": 1.0},
+        systems={"one": decay(observed={"rate": lambda t, u, p: p.k * u.x}), "two": decay()},
+    )
+    assert parent.names() == ("K", "one.k", "one.x", "one.rate", "two.k", "two.x")
+    assert "one.rate" in parent
+    assert "rate" not in parent
+    assert 3 not in parent
+    assert repr(parent) == "System(1 parameters, 2 nested systems)"
+    assert repr(decay()) == "System(1 parameters, 1 unknowns)"
+
+
+def test_a_system_is_never_changed():
+    with pytest.raises(AttributeError, match="A system is never changed"):
+        decay().parameters = {}
+
+
+def test_external_unknowns_wait_for_a_parent():
+    open_system = System(unknowns={"x": Unknown(1.0, external=True)})
+    with pytest.raises(errors.DeclarationError, match="It is external: nest this system in one"):
+        mtk.ODEProblem(open_system)
+    whole = System(systems={"a": open_system}, derivatives=lambda t, u, p: {"a.x": -u.a.x})
+    assert mtk.ODEProblem(whole)["a.x"] == 1.0
+
+
+def test_residuals_count_as_equations():
+    square = System(
+        unknowns={"x": 1.0, "y": Unknown(guess=1.0)},
+        derivatives=lambda t, u, p: {"x": -u.y},
+        residuals=lambda t, u, p: {"y": u.y**2 - u.x},
+    )
+    assert square.names() == ("x", "y")
+
+
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "two kinds": (
+        {"parameters": {"x": 1.0}},
+        errors.DeclarationError,
+        "'x' is both a parameter and a unknown",
+    ),
+    "system and parameter": (
+        {"systems": {"k": None}},
+        errors.KindError,
+        r"systems\['k'\] is a mtk.System, got NoneType",
+    ),
+    "no equation": (
+        {"unknowns": {"x": 1.0, "y": 2.0}},
+        errors.DeclarationError,
+        "No equation for 'y'. Give a derivative or a residual, or mark it mtk.Unknown",
+    ),
+    "wrong name": (
+        {"derivatives": lambda t, u, p: {"z": u.x}},
+        errors.DeclarationError,
+        "In the derivatives: No 'z' among the unknowns. They are 'x'.",
+    ),
+    "derivative of observed": (
+        {
+            "observed": {"y": lambda t, u, p: u.x},
+            "derivatives": lambda t, u, p: {"x": u.x, "y": u.x},
+        },
+        errors.DeclarationError,
+        "'y' is an observed value and has no derivative",
+    ),
+    "shape": (
+        {"derivatives": lambda t, u, p: {"x": jnp.ones(2)}},
+        errors.ShapeError,
+        r"The derivative of 'x' has shape \(2,\), the unknown has \(\)",
+    ),
+    "array of the wrong length": (
+        {"unknowns": {"x": 1.0, "y": 1.0}, "derivatives": lambda t, u, p: jnp.ones(3)},
+        errors.ShapeError,
+        r"returned an array of shape \(3,\). For 2 unknowns it is one vector of 2 numbers .* x, y",
+    ),
+    "text": (
+        {"derivatives": lambda t, u, p: "x"},
+        errors.DeclarationError,
+        "The derivatives are a dictionary by name or one array, got str",
+    ),
+    "nothing": (
+        {"derivatives": lambda t, u, p: None},
+        errors.DeclarationError,
+        "The derivatives are a dictionary by name or one array, got NoneType",
+    ),
+    "shape of a start that follows": (
+        {"unknowns": {"x": Unknown(lambda p: jnp.ones(2))}},
+        errors.ShapeError,
+        r"The initial value of 'x' has shape \(2,\), the unknown has \(\)",
+    ),
+    "no function": (
+        {"derivatives": 3.0},
+        errors.KindError,
+        r"'derivatives' is a function f\(t, u, p\), got float 3.0",
+    ),
+    "list of parameters": (
+        {"parameters": [1.0]},
+        errors.KindError,
+        "parameters= is a dictionary by name, got list",
+    ),
+    "initial as an unknown": (
+        {"unknowns": {mtk.Initial("x"): 1.0}},
+        errors.DeclarationError,
+        r"is declared with its unknown: unknowns=\{'x': value\}",
+    ),
+    "unknown among parameters": (
+        {"parameters": {"k": Unknown(1.0)}},
+        errors.DeclarationError,
+        "An mtk.Unknown was given among the parameters",
+    ),
+    "parameter among unknowns": (
+        {"unknowns": {"x": mtk.Parameter(1.0)}},
+        errors.DeclarationError,
+        "An mtk.Parameter was given among the unknowns",
+    ),
+    "shapes of start and guess": (
+        {"unknowns": {"x": Unknown(1.0, guess=[1.0, 2.0])}},
+        errors.DeclarationError,
+        "'x' has an initial value, guess and shape= of different shapes",
+    ),
+    "binding reads an unknown": (
+        {"parameters": {"k": 0.5, "q": mtk.Parameter(bind=lambda p: p.k * p.x)}},
+        errors.BoundParameterError,
+        r"reads 'x', which is an unknown and changes in time.*p\['Initial\(x\)'\]",
+    ),
+    "too many residuals": (
+        {"residuals": lambda t, u, p: {"e": u.x}},
+        errors.DeclarationError,
+        r"more residuals \(1\) than unknowns without a derivative \(0: none\)",
+    ),
+    "residuals that are no dictionary": (
+        {"residuals": lambda t, u, p: u.x},
+        errors.DeclarationError,
+        "The residuals of the outermost system are a dictionary",
+    ),
+    "dots in a nested name": (
+        {"systems": {"a.b": decay()}},
+        errors.DeclarationError,
+        "the name of a nested system has no dots",
+    ),
+    "redeclared, but nowhere": (
+        {"systems": {"a": decay()}, "parameters": {"k": 0.5, "a.kk": 1.0}},
+        errors.UnknownNameError,
+        "No 'a.kk' among the parameters of the nested systems. Did you mean 'a.k'",
+    ),
+    "two equations": (
+        {
+            "systems": {"a": decay()},
+            "derivatives": lambda t, u, p: {"x": u.x, "a.x": u.a.x},
+        },
+        errors.DeclarationError,
+        "The derivative of 'a.x' is given twice: by system 'a' and by the outermost system",
+    ),
+    "observed misspelt": (
+        {"observed": {"y": lambda t, u, p: u.xx}},
+        errors.UnknownNameError,
+        "No 'xx' among .*Did you mean 'x'",
+    ),
+}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("changes", "kind", "text"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_contradictions(changes, kind, text):
+    with pytest.raises(kind, match=text):
+        decay(**changes)
+
+
+def test_unknowns_that_contradict_themselves():
+    with pytest.raises(errors.DeclarationError, match="is a number, got Unknown"):
+        Unknown(Unknown(1.0))
+    with pytest.raises(errors.DeclarationError, match="shape= is a tuple of sizes"):
+        Unknown(shape=(-1,))
+
+
+def test_algebraic_equations_are_refused_by_solve():
+    square = System(
+        unknowns={"x": 1.0, "y": Unknown(1.0)},
+        derivatives=lambda t, u, p: {"x": -u.y},
+        residuals=lambda t, u, p: {"y": u.y**2 - u.x},
+    )
+    problem = mtk.ODEProblem(square)
+    with pytest.raises(errors.DeclarationError, match="'y' have no derivative: .* algebraic"):
+        mtk.solve(problem)
