@@ -77,11 +77,19 @@ def _as_number(value: Any) -> tuple[Any, bool] | None:
         return np.asarray(value), True
     if isinstance(value, jax.Array):
         return value, not is_key(value) and value.weak_type
+    if isinstance(value, np.ma.MaskedArray):
+        raise KindError("A masked array has no values in places. Give one without a mask.")
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return (array, False) if holds_numbers(array) else None
+    if type(value) is list and not value:
+        return np.zeros(0), True
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return _as_list(value)
+    if hasattr(value, "__array__") and not isinstance(value, eqx.Module):
+        # A table's column, a labelled array: its numbers; what else it holds has no place here.
+        array = np.asarray(value)
+        return (array, False) if holds_numbers(array) else None
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from typing import TypeAlias
 
 from ..errors import DeclarationError, UnknownNameError
@@ -48,9 +49,10 @@ def _split_brackets(name: str) -> tuple[str, str]:
 def plain(name: object) -> str:
     """The text of a name; `Initial("x")` becomes `"Initial(x)"`."""
     if isinstance(name, Initial):
-        return str(name)
+        return plain(str(name))
     if isinstance(name, str):
-        return name
+        # As Python does with attributes: else `p.view.µ` would not find what `p["µ"]` finds.
+        return name if name.isascii() else unicodedata.normalize("NFKC", name)
     raise UnknownNameError(
         f"A name is a string or mtk.Initial(...), got {name!r} of type {type(name).__name__}."
     )

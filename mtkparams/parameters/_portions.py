@@ -33,6 +33,12 @@ class Portion(enum.Enum):
     def __repr__(self) -> str:
         return f"mtk.{self.name.title()}"
 
+    def __lt__(self, other: object) -> bool:
+        # JAX sorts the keys of a dictionary, and portions may be keys.
+        if not isinstance(other, Portion):
+            return NotImplemented
+        return list(Portion).index(self) < list(Portion).index(other)
+
 
 Tunable = Portion.TUNABLE
 Initials = Portion.INITIALS

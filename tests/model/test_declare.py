@@ -71,7 +71,7 @@ ROLES: dict[str, tuple[Any, mtk.Portion, str | None]] = {
     "array of text": (np.array(["a", "b"]), Nonnumeric, None),
     "date": (np.datetime64("2020-01-01"), Nonnumeric, None),
     "array of objects": (np.array([1, "a"], dtype=object), Nonnumeric, None),
-    "empty list": ([], Nonnumeric, None),
+    "empty list": ([], Tunable, "float64"),
     "random key": (jax.random.key(0), Nonnumeric, "key<fry>"),
     "random keys": (jax.random.split(jax.random.key(0), 2), Nonnumeric, "key<fry>"),
 }
@@ -410,3 +410,36 @@ def test_contradictions(fields, text):
 def test_bounds_are_static():
     with pytest.raises(errors.DeclarationError, match="Bounds are static"):
         jax.jit(lambda b: mtk.parameters({"a": Parameter(1.0, bounds=(0.0, b))})["a"])(2.0)
+
+
+# Values of other libraries
+
+
+class Labelled:
+    """As a column of a table is: an array with something around it."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray([1.0, 2.0], dtype)
+
+
+def test_what_can_become_an_array_is_one():
+    p = mtk.parameters({"column": Labelled(), "none": []})
+    assert p["column"].tolist() == [1.0, 2.0]
+    assert p["none"].shape == (0,)
+    assert p.names(mtk.Tunable) == ("column", "none")
+
+
+def test_a_masked_array_is_refused():
+    with pytest.raises(mtk.errors.KindError, match="masked array has no values in places"):
+        mtk.parameters({"a": np.ma.masked_array([1.0, 2.0], [True, False])})
+
+
+def test_names_are_normalized_as_attributes_are():
+    p = mtk.parameters({"\N{MICRO SIGN}": 1.0})
+    assert p["\N{MICRO SIGN}"] == p["\N{GREEK SMALL LETTER MU}"] == p.view.μ == 1.0
+
+
+def test_portions_are_keys_under_jit():
+    p = mtk.parameters({"a": 1.0, mtk.Initial("x"): 2.0})
+    parts = {q: mtk.canonicalize(q, p)[0] for q in (mtk.Initials, mtk.Tunable)}
+    assert jax.jit(lambda parts: parts[mtk.Tunable] + parts[mtk.Initials])(parts).tolist() == [3.0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,22 +147,28 @@ def test_one_split_where_the_object_is_closed_over(inside):
     np.testing.assert_allclose(jax.jit(jax.grad(f))(p).tunable, right, rtol=1e-12)
 
 
-def test_pieces_stay_in_their_trace():
-    names, p = named(5)
+def reads_inside_and_outside(p):
+    """Reads in inner traces before it reads in the outer one."""
+    xs = jnp.ones(3)
+    scanned, _ = lax.scan(lambda c, x: (c + x * p["x0"], None), jnp.zeros(()), xs)
+    nested = jax.vmap(lambda x: p["x1"] * jax.jit(lambda y: y * p["x2"])(x))(xs).sum()
+    again, _ = lax.scan(lambda c, x: (c + x * p["x0"] * p["x1"], None), jnp.zeros(()), xs)
+    return scanned + nested + again + p["x0"] * p["x3"]
 
-    @jax.jit
-    def f(p):
-        before = combined(p[names[:3]])
-        inner = jax.vmap(lambda x: x * p["x0"] + jax.vmap(lambda y: y * p["x1"])(x * jnp.ones(2)))
-        again = jax.vmap(lambda x: x * p["x0"] * p["x4"])(jnp.ones(3)).sum()
-        return before + inner(jnp.ones(2)).sum() + again + p["x4"]
 
-    x = np.arange(5) / 5 + 0.5
-    before = sum(np.sin(x[i]) * (i + 1) for i in range(3))
-    right = before + 4 * x[0] + 4 * x[1] + 3 * x[0] * x[4] + x[4]
-    np.testing.assert_allclose(f(p), right, rtol=1e-12)
-    with jax.checking_leaks():
-        np.testing.assert_allclose(jax.jit(lambda p: f(p) + 0)(p), right, rtol=1e-12)
+@pytest.mark.parametrize("check", [False, True], ids=["", "checking leaks"])
+def test_pieces_stay_in_their_trace(check):
+    _, p = named(4)
+    x = p.tunable
+    with jax.checking_leaks() if check else contextlib.nullcontext():
+        value = jax.jit(lambda p: reads_inside_and_outside(p))(p)
+        gradient = jax.jit(jax.grad(lambda p: reads_inside_and_outside(p)))(p)
+        batch = jax.vmap(lambda p: reads_inside_and_outside(p))(jax.tree.map(lambda x: x[None], p))
+    right = 3 * (x[0] + x[1] * x[2] + x[0] * x[1]) + x[0] * x[3]
+    slopes = [3 + 3 * x[1] + x[3], 3 * x[2] + 3 * x[0], 3 * x[1], x[0]]
+    np.testing.assert_allclose(value, right, rtol=1e-12)
+    np.testing.assert_allclose(gradient.tunable, slopes, rtol=1e-12)
+    np.testing.assert_allclose(batch, [right], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
