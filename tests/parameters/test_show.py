@@ -213,7 +213,7 @@ def test_unicode_names_are_aligned():
         "name  value  portion",
         "温度   20.5  tunable",
         "λ       1    tunable",
-        "e\u0301tat    2    tunable",
+        "\u00e9tat    2    tunable",
         "k     100    constants",
     ]
 

@@ -121,7 +121,13 @@ def check_members(problem, forward, solver: Any = TSIT):
     np.testing.assert_allclose(slope, (KS * slopes)[GOOD].mean(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("forward", [True, False], ids=["forward", "reverse"])
+@pytest.mark.parametrize(
+    "forward",
+    [
+        pytest.param(True, id="forward"),
+        pytest.param(False, id="reverse", marks=pytest.mark.slow),
+    ],
+)
 def test_members_of_a_batch(blow_up, forward):
     check_members(blow_up, forward)
 
