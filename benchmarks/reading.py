@@ -61,7 +61,7 @@ def shown(title, wanted, of=lambda f: f, rounds=100):
                 seconds = time.process_time() - start
                 print(f"{key:32}{instructions(program):6} HLO instructions, {seconds:5.1f} CPU s")
                 thunks[key] = partial(jax.jit(of(f)), x)
-    table(title, run_times(thunks, rounds=rounds, calls=5), to=next(iter(thunks)))
+    table(title, run_times(thunks, rounds=rounds, calls=20), to=next(iter(thunks)))
 
 
 def main():
