@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..errors import DeclarationError, ShapeError, UnknownNameError
-from ..parameters import Initial, Initials, MTKParameters
+from ..parameters import Initial, MTKParameters
 from ..parameters._bindings import check_bindings
 from ._declare import build
 from ._flatten import Equations, Flat, flatten
@@ -51,10 +51,10 @@ def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
             if name in given:
                 raise DeclarationError(
                     f"The derivative of {name!r} is given twice: by {given[name]} and by "
-                    f"{_who(equations)}."
+                    f"{equations.who}."
                 )
-            given[name] = _who(equations)
-    residuals = sum(_count(probe, equations, p) for equations in flat.equations)
+            given[name] = equations.who
+    residuals = _count(probe, p)
     missing = tuple(name for name in flat.unknowns if name not in given)
     _check_counts(flat, missing, residuals, outermost)
     external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
@@ -81,10 +81,6 @@ def stand_in(
     return build(filled)
 
 
-def _who(equations: Equations) -> str:
-    return f"system {equations.prefix[:-1]!r}" if equations.prefix else "the outermost system"
-
-
 def _names(model: Model, equations: Equations, p: MTKParameters) -> tuple[str, ...]:
     def evaluate(p: MTKParameters) -> dict[str, Any]:
         t, y = _start(model, p)
@@ -94,29 +90,17 @@ def _names(model: Model, equations: Equations, p: MTKParameters) -> tuple[str, .
     return tuple(eqx.filter_eval_shape(evaluate, p))
 
 
-def _count(model: Model, equations: Equations, p: MTKParameters) -> int:
-    if equations.residuals is None:
-        return 0
-    residuals = equations.residuals
-
+def _count(model: Model, p: MTKParameters) -> int:
     def evaluate(p: MTKParameters) -> dict[str, Any]:
         t, y = _start(model, p)
-        now = model.instant(t, y, p).inside(equations.prefix)
-        out = residuals(now.t, now.u, now.p)
-        if not isinstance(out, Mapping):
-            raise DeclarationError(
-                f"The residuals of {_who(equations)} are a dictionary {{equation: value}}, got "
-                f"{type(out).__name__}."
-            )
-        return {str(name): jnp.asarray(value) for name, value in out.items()}
+        return {name: jnp.asarray(v) for name, v in model.residuals(t, y, p).items()}
 
     return sum(value.size for value in eqx.filter_eval_shape(evaluate, p).values())
 
 
 def _start(model: Model, p: MTKParameters) -> tuple[Any, Any]:
     dtype = p.initials.dtype
-    size, _ = model.states.widths[Initials]
-    return jnp.zeros((), dtype), jnp.zeros(size, dtype)
+    return jnp.zeros((), dtype), jnp.zeros(sum(model.sizes), dtype)
 
 
 def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermost: bool) -> None:

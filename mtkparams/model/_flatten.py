@@ -28,6 +28,10 @@ class Equations:
     initial_equations: Equation | None
     own: tuple[str, ...]
 
+    @property
+    def who(self) -> str:
+        return f"system {self.prefix[:-1]!r}" if self.prefix else "the outermost system"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flat:

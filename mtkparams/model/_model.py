@@ -16,9 +16,10 @@ from ..errors import DeclarationError, ShapeError, unknown_name
 from ..parameters import Initials, MTKParameters, View
 from ..parameters._fingerprint import fingerprint
 from ..parameters._index import About, Entry, Index, Leaf, Place
+from ..parameters._names import Name, plain
 from ..parameters._reader import BoundValues, Reader
 from ..parameters._view import within
-from ._flatten import Equations, Flat
+from ._flatten import Equation, Equations, Flat
 from ._parameter import Parameter
 
 _interned: weakref.WeakValueDictionary[Hashable, Model] = weakref.WeakValueDictionary()
@@ -47,6 +48,9 @@ class Model:
     - `states`: the index of the unknowns; differential ones fill its first buffer, algebraic ones
       its second. Observed values are its dependent entries.
     - `differential`, `algebraic`: the names of either.
+
+    A vector `y` of unknowns has the differential ones first, then the algebraic ones, each in
+    declaration order: shape `(sum(sizes),)`.
     """
 
     __slots__ = (
@@ -101,28 +105,96 @@ class Model:
     def __repr__(self) -> str:
         return f"<model of {len(self.states.entries)} names>"
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many entries of a vector of unknowns are differential, and how many algebraic."""
+        differential, algebraic = self.states.widths[Initials]
+        return differential, algebraic
+
+    def split(self, y: Array) -> tuple[Array, Array]:
+        """The differential and the algebraic part of a vector of unknowns."""
+        size, algebraic = self.sizes
+        return (y, y[..., :0]) if not algebraic else (y[..., :size], y[..., size:])
+
     def instant(self, t: Any, y: Array, p: MTKParameters) -> Instant:
-        """The views of one instant: `y` holds the differential unknowns."""
-        reader = Reader(self.states, {Initials: (y, y[..., :0])})
+        """The views of one instant: `y` holds all unknowns, shape `(sum(sizes),)`.
+
+        `u["D(x)"]` is the derivative of `x` as the equations give it.
+        """
+        now = self._instant(t, y, p, _no_rate)
+        return self._instant(t, y, p, lambda name: self._rate(now, name))
+
+    def _instant(self, t: Any, y: Array, p: MTKParameters, rate: Callable[[str], Any]) -> Instant:
+        reader = Reader(self.states, {Initials: self.split(y)})
         p_view = p.view
 
         def at(bound: BoundValues) -> Instant:
-            return Instant(t, View(self.states, lambda name: reader.name(name, bound)), p_view)
+            def get(name: Name) -> Any:
+                text = plain(name)
+                if text.startswith("D(") and text.endswith(")"):
+                    return rate(text[2:-1])
+                return reader.name(name, bound)
+
+            return Instant(t, View(self.states, get), p_view)
 
         return at(BoundValues(at))
 
     def start(self, p: MTKParameters) -> Array:
-        """The differential unknowns at the start, from the initial values in `p`."""
-        values = p[[f"Initial({name})" for name in self.differential]]
+        """All unknowns at the start, from the initial values in `p`."""
+        values = p[[f"Initial({name})" for name in (*self.differential, *self.algebraic)]]
         return join(values, p.initials.dtype)
 
     def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:
         """`dy/dt` of the differential unknowns, shape `(differential,)`."""
-        now = self.instant(t, y, p)
+        parts = self._derivatives(self._instant(t, y, p, _no_rate))
+        return join([parts[name] for name in self.differential], y.dtype)
+
+    def _derivatives(self, now: Instant) -> dict[str, Any]:
         parts: dict[str, Any] = {}
         for equations in self.equations:
             parts.update(derivatives_of(equations, now, self.states))
-        return join([parts[name] for name in self.differential], y.dtype)
+        return parts
+
+    def _rate(self, now: Instant, name: str) -> Any:
+        if name not in self.differential:
+            raise unknown_name(name, self.differential, "the unknowns with a derivative")
+        return self._derivatives(now)[name]
+
+    def residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+        """What is zero at a solution, by the full name of each algebraic equation."""
+        now = self._instant(t, y, p, _no_rate)
+        return _residuals([(e, e.residuals) for e in self.equations], now, "residuals")
+
+    def initial_residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+        """What is zero at the start only, by the full name of each initial equation."""
+        now = self.instant(t, y, p)
+        functions = [(e, e.initial_equations) for e in self.equations]
+        return _residuals(functions, now, "initial equations")
+
+
+def _no_rate(name: str) -> Any:
+    raise DeclarationError(
+        f"'D({name})' is read where derivatives are computed. Initial equations and solutions have it; "
+        "in the equations themselves write out the right-hand side, or give it a name in observed=."
+    )
+
+
+def _residuals(
+    functions: list[tuple[Equations, Equation | None]], now: Instant, what: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for equations, f in functions:
+        if f is None:
+            continue
+        here = now.inside(equations.prefix)
+        out = f(here.t, here.u, here.p)
+        if not isinstance(out, Mapping):
+            raise DeclarationError(
+                f"The {what} of {equations.who} are a dictionary {{equation: value}}, got "
+                f"{type(out).__name__}."
+            )
+        found.update({equations.prefix + str(name): value for name, value in out.items()})
+    return found
 
 
 def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[str, Any]:

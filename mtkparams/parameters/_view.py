@@ -71,6 +71,7 @@ def within(view: View, prefix: str) -> View:
 def _inside(prefix: str, name: Name) -> str:
     """`name` as seen from outside the namespace; `Initial(x)` inside `tank.` is `Initial(tank.x)`."""
     text = plain(name)
-    if prefix and text.startswith("Initial("):
-        return "Initial(" + prefix + text[len("Initial(") :]
+    for of in ("Initial(", "D("):
+        if prefix and text.startswith(of):
+            return of + prefix + text[len(of) :]
     return prefix + text

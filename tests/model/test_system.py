@@ -10,6 +10,8 @@ import pytest
 
 import mtkparams as mtk
 from mtkparams import System, Unknown, errors
+from mtkparams.model import Model
+from mtkparams.model._flatten import flatten
 
 
 @pytest.fixture
@@ -213,3 +215,40 @@ def test_algebraic_equations_are_refused_by_solve():
     problem = mtk.ODEProblem(square)
     with pytest.raises(errors.DeclarationError, match="'y' have no derivative: .* algebraic"):
         mtk.solve(problem)
+
+
+# Equations of a model at one instant
+
+
+def whirl():
+    """A nested system with an algebraic unknown, and an initial equation that reads a derivative."""
+    inner = mtk.System(
+        parameters={"k": 2.0},
+        unknowns={"x": 3.0, "z": mtk.Unknown(guess=1.0)},
+        derivatives=lambda t, u, p: {"x": -p.k * u.x + u.z},
+        residuals=lambda t, u, p: {"z_eq": u.z - u.x**2},
+        initial_equations=lambda t, u, p: {"steady": u["D(x)"] - 1.0},
+    )
+    flat = flatten(mtk.System(systems={"tank": inner}))
+    p = mtk.parameters({"tank.k": 2.0, mtk.Initial("tank.x"): 3.0, mtk.Initial("tank.z"): 1.0})
+    return Model.of(flat, ("tank.x",)), p
+
+
+def test_residuals_and_derivatives_by_name():
+    model, p = whirl()
+    y = model.start(p)
+    assert y.tolist() == [3.0, 1.0]
+    assert model.sizes == (1, 1)
+    assert model.derivative(0.0, y, p).tolist() == [-5.0]
+    assert model.residuals(0.0, y, p) == {"tank.z_eq": -8.0}
+    assert model.initial_residuals(0.0, y, p) == {"tank.steady": -6.0}
+    assert model.instant(0.0, y, p).u["D(tank.x)"] == -5.0
+
+
+def test_derivatives_that_cannot_be_read():
+    model, p = whirl()
+    now = model.instant(0.0, model.start(p), p)
+    with pytest.raises(errors.UnknownNameError, match=r"No 'tank\.z' among the unknowns with a"):
+        now.u["D(tank.z)"]
+    with pytest.raises(errors.DeclarationError, match=r"'D\(x\)' is read where derivatives"):
+        mtk.System(unknowns={"x": 1.0}, derivatives=lambda t, u, p: {"x": u["D(x)"]})
