@@ -1,0 +1,57 @@
+"""The nonzero entries of a sparse Jacobian out of few products with vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+_AT_ONCE = 64
+
+
+class Coloured:
+    """Columns that share no row get one colour, and one product gives them all."""
+
+    def __init__(self, incidence: Any):
+        csr = incidence.tocsr()
+        csr.sort_indices()
+        coo = csr.tocoo()
+        self.row, self.column = coo.row.astype(int), coo.col.astype(int)
+        self.colour = _greedy(csr)
+        self.n_colours = int(self.colour.max(initial=-1)) + 1
+
+    def entries(self, push: Callable[[Array], Array], dtype: Any) -> Array:
+        """The values at `row`, `column`.
+
+        **Arguments:**
+
+        - `push`: the product of the Jacobian with a vector.
+        """
+        colours = jnp.asarray(self.colour)
+        seeded = lambda c: push((colours == c).astype(dtype))
+        batch = min(self.n_colours, _AT_ONCE)
+        each = jnp.arange(self.n_colours)
+        if self.n_colours <= _AT_ONCE:
+            pushed = jax.vmap(seeded)(each)
+        else:
+            pushed = jax.lax.map(seeded, each, batch_size=batch)
+        return pushed[self.colour[self.column], self.row]
+
+
+def _greedy(csr: Any) -> np.ndarray:
+    csc = csr.tocsc()
+    rows = [csr.indices[a:b] for a, b in zip(csr.indptr[:-1], csr.indptr[1:], strict=True)]
+    colour = np.full(csr.shape[1], -1)
+    # The columns with most rows first: they have the least choice.
+    for j in np.argsort(-np.diff(csc.indptr), kind="stable"):
+        near = csc.indices[csc.indptr[j] : csc.indptr[j + 1]]
+        used = set(np.concatenate([colour[rows[i]] for i in near]).tolist()) if near.size else set()
+        c = 0
+        while c in used:
+            c += 1
+        colour[j] = c
+    return colour

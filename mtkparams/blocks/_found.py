@@ -1,0 +1,30 @@
+"""What a solve gives back."""
+
+from __future__ import annotations
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int
+
+
+class Found(eqx.Module):
+    """What a solve found.
+
+    **Attributes:**
+
+    - `u`: the unknowns, `(n,)`; NaN, and with NaN derivatives, where a block failed or was blocked.
+    - `status`: for each block 0 solved, 1 failed, 2 blocked by an earlier failure, 3 singular: the
+      value is a root, and has no derivative (NaN).
+    - `iterations`: evaluations of each block's residual; 1 for affine ones.
+    - `residual`: the largest entry of each block's residual at `u`, or where the search ended.
+    - `condition`: Skeel's condition number of each block's Jacobian.
+    - `caches`: earlier results that later blocks read, first of them all unknowns.
+
+    All but `u` and `caches` are constants to a derivative.
+    """
+
+    u: Float[Array, " n"]
+    status: Int[Array, " blocks"]
+    iterations: Int[Array, " blocks"]
+    residual: Float[Array, " blocks"]
+    condition: Float[Array, " blocks"]
+    caches: tuple[Array, ...]

@@ -1,0 +1,47 @@
+"""Inverses of many small matrices at once, with the batch in the last axis.
+
+Up to three rows they are written out: a call of LAPACK for a matrix of one or two numbers costs
+more than everything else in a Newton step.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+_WRITTEN_OUT = 3
+
+
+def inverse(a: Array) -> Array:
+    """The inverses of `a`, shape `(m, m, batch)`; not finite where there is none."""
+    m = a.shape[0]
+    if m == 1:
+        return 1 / a
+    if m <= _WRITTEN_OUT:
+        return _eliminate(a)
+    return jnp.moveaxis(jnp.linalg.inv(jnp.moveaxis(a, -1, 0)), 0, -1)
+
+
+def _eliminate(a: Array) -> Array:
+    """Gauss and Jordan with partial pivoting, row by row, every row an array over the batch."""
+    m, batch = a.shape[0], a.shape[-1]
+    one, zero = jnp.ones(batch, a.dtype), jnp.zeros(batch, a.dtype)
+    rows = [[*a[i], *(one if i == j else zero for j in range(m))] for i in range(m)]
+    for k in range(m):
+        for i in range(k + 1, m):
+            swap = jnp.abs(rows[i][k]) > jnp.abs(rows[k][k])
+            upper, lower = rows[k], rows[i]
+            rows[k] = [jnp.where(swap, y, x) for x, y in zip(upper, lower, strict=True)]
+            rows[i] = [jnp.where(swap, x, y) for x, y in zip(upper, lower, strict=True)]
+        pivot = rows[k][k]
+        rows[k] = [x / pivot for x in rows[k]]
+        for i in range(m):
+            if i != k:
+                factor = rows[i][k]
+                rows[i] = [x - factor * y for x, y in zip(rows[i], rows[k], strict=True)]
+    return jnp.stack([jnp.stack(row[m:]) for row in rows])
+
+
+def times(a: Array, x: Array) -> Array:
+    """Matrices times vectors: `(m, k, batch)` and `(k, batch)` to `(m, batch)`."""
+    return jnp.sum(a * x[None], axis=1)
