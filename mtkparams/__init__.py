@@ -4,6 +4,14 @@ import importlib as _importlib
 import typing as _typing
 
 from . import errors as errors
+from .indexing import BatchedInterface as BatchedInterface
+from .indexing import getp as getp
+from .indexing import getsym as getsym
+from .indexing import pack as pack
+from .indexing import remake_buffer as remake_buffer
+from .indexing import setp as setp
+from .indexing import setsym as setsym
+from .indexing import unpack as unpack
 from .model import Parameter as Parameter
 from .model import System as System
 from .model import Unknown as Unknown

@@ -17,6 +17,7 @@ from ..parameters import Initials, MTKParameters, View
 from ..parameters._fingerprint import fingerprint
 from ..parameters._index import About, Entry, Index, Leaf, Place
 from ..parameters._names import Name, plain
+from ..parameters._read import shared_view
 from ..parameters._reader import BoundValues, Reader
 from ..parameters._view import within
 from ._flatten import Equation, Equations, Flat
@@ -126,7 +127,7 @@ class Model:
 
     def _instant(self, t: Any, y: Array, p: MTKParameters, rate: Callable[[str], Any]) -> Instant:
         reader = Reader(self.states, {Initials: self.split(y)})
-        p_view = p.view
+        p_view = shared_view(p)
 
         def at(bound: BoundValues) -> Instant:
             def get(name: Name) -> Any:

@@ -52,6 +52,7 @@ class System:
     """
 
     __slots__ = (
+        "__weakref__",
         "derivatives",
         "initial_equations",
         "observed",

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import KindError
 from ._dtypes import family
-from ._mtkparameters import MTKParameters
+from ._holder import held
 from ._portions import Tunable
 from ._reader import Buffers
 from ._selection import Piece, Selection, What, select
 from ._vector import vector_dtype
 
 
-def bounds(p: MTKParameters, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
+def bounds(p: Any, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
 
     **Arguments:**
 
-    - `p`: the object.
+    - `p`: the object, or a problem, where an unknown's name means its initial value.
     - `what`: a portion, a name, or a list of both.
 
     **Returns:** two arrays of shape `(entries,)` in the dtype of the vector, with infinities where
@@ -32,7 +34,9 @@ def bounds(p: MTKParameters, what: What = Tunable) -> tuple[np.ndarray, np.ndarr
         >>> lower.tolist(), upper.tolist()
         ([0.0, -inf], [1.0, inf])
     """
-    selection = select(what, p.index, p.buffers)
+    holder = held(p)
+    p = holder.p
+    selection = select(holder.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     lower, upper = limits(selection)
     return lower.astype(dtype), upper.astype(dtype)

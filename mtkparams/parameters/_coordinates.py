@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from ..errors import OutOfBoundsError
 from ._bounds import float_dtype, limits
-from ._mtkparameters import MTKParameters
+from ._holder import held
 from ._portions import Tunable
 from ._selection import Selection, What, select
 from ._vector import check_vector, gather, take
@@ -72,7 +72,7 @@ _LOG_SLOPE: dict[Kind, Change] = {  # log |d value / d free| at the free coordin
 
 @overload
 def to_unconstrained(
-    p: MTKParameters,
+    p: Any,
     vector: Any = None,
     what: What = Tunable,
     *,
@@ -80,10 +80,10 @@ def to_unconstrained(
 ) -> Array: ...
 @overload
 def to_unconstrained(
-    p: MTKParameters, vector: Any = None, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def to_unconstrained(
-    p: MTKParameters, vector: Any = None, what: What = Tunable, *, log_jacobian: bool = False
+    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The free coordinates of a vector of values: numbers that an optimizer may move anywhere.
 
@@ -99,7 +99,7 @@ def to_unconstrained(
 
     **Arguments:**
 
-    - `p`: the object that has the declarations; its own values are not used if `vector` is given.
+    - `p`: the object, or problem, that has the declarations; its own values are not used if `vector` is given.
     - `vector`: values of shape `(..., entries)`; by default those of `p`.
     - `what`: which entries the vector holds: a portion, a name, or a list of both.
     - `log_jacobian`: also return `log |d value / d free|`, summed over the entries.
@@ -114,7 +114,9 @@ def to_unconstrained(
         >>> mtk.to_unconstrained(p).tolist()
         [0.0]
     """
-    selection = select(what, p.index, p.buffers)
+    holder = held(p)
+    p = holder.p
+    selection = select(holder.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     values = (
         gather(selection, p.buffers) if vector is None else check_vector(vector, selection, dtype)
@@ -127,20 +129,20 @@ def to_unconstrained(
 
 @overload
 def from_unconstrained(
-    p: MTKParameters, free: Any, what: What = Tunable, *, log_jacobian: Literal[False] = False
+    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[False] = False
 ) -> Array: ...
 @overload
 def from_unconstrained(
-    p: MTKParameters, free: Any, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def from_unconstrained(
-    p: MTKParameters, free: Any, what: What = Tunable, *, log_jacobian: bool = False
+    p: Any, free: Any, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The values at free coordinates, inside their bounds; undoes `mtk.to_unconstrained`.
 
     **Arguments:**
 
-    - `p`: the object that has the declarations; its values are not used.
+    - `p`: the object, or problem, that has the declarations; its values are not used.
     - `free`: free coordinates of shape `(..., entries)`.
     - `what`: which entries they are: a portion, a name, or a list of both.
     - `log_jacobian`: also return `log |d value / d free|`, summed over the entries: what a density
@@ -153,7 +155,9 @@ def from_unconstrained(
         >>> mtk.from_unconstrained(p, [0.0]).tolist()
         [2.0]
     """
-    selection = select(what, p.index, p.buffers)
+    holder = held(p)
+    p = holder.p
+    selection = select(holder.what(what), p.index, p.buffers)
     free = check_vector(free, selection, float_dtype(selection, p.buffers))
     kinds = _kinds(selection)
     values = _apply(_FROM_FREE, free, kinds)

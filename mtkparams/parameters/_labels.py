@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from ._mtkparameters import MTKParameters
+from typing import Any
+
+from ._holder import held
 from ._portions import Tunable
 from ._selection import What, select
 
 
-def labels(p: MTKParameters, what: What = Tunable) -> tuple[str, ...]:
+def labels(p: Any, what: What = Tunable) -> tuple[str, ...]:
     """The name of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
 
     **Arguments:**
 
-    - `p`: the object.
+    - `p`: the object, or a problem.
     - `what`: a portion, a name, or a list of both.
 
     !!! Example
@@ -22,4 +24,5 @@ def labels(p: MTKParameters, what: What = Tunable) -> tuple[str, ...]:
         >>> mtk.labels(p)
         ('alpha', 'tau[0]', 'tau[1]')
     """
-    return select(what, p.index, p.buffers).labels()
+    holder = held(p)
+    return select(holder.what(what), holder.p.index, holder.p.buffers).labels()

@@ -52,6 +52,11 @@ def new_bound(p: Any) -> BoundValues:
     return BoundValues(functools.partial(_view, p))
 
 
+def shared_view(p: Any) -> View:
+    """A view that evaluates each dependent parameter once, for one call of an equation."""
+    return _view(p, new_bound(p))
+
+
 def _view(p: Any, bound: BoundValues) -> View:
     return View(p.index, lambda name: read(p, name, bound))
 

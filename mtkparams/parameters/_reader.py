@@ -79,8 +79,7 @@ class Reader:
         closes over the object. Pieces are used in their own trace only, and kept no longer than
         the buffer itself, which is a tracer too. JAX's search for leaks would take them for one.
         """
-        current = getattr(get_opaque_trace_state(convention="mtkparams"), "_trace_ref", None)
-        trace = current() if current is not None else None
+        trace = current_trace()
         if trace is None:  # in some later JAX: every read slices, right, with a slower gradient
             return None
         if trace is not buffer._trace and jax.config.jax_check_tracer_leaks:  # pyright: ignore
@@ -146,14 +145,18 @@ class BoundValues:
     """Dependent parameters during one read: each evaluated once, with the path that led to it.
 
     `reads` collects, for each of them, the names that its binding looked at.
+
+    Each trace has its own `values`: what was evaluated in the body of a loop is of no use outside.
+    Those of the trace in which the read began are good everywhere.
     """
 
-    __slots__ = ("make_view", "path", "reads", "values")
+    __slots__ = ("home", "make_view", "path", "reads", "values")
 
     def __init__(self, make_view: Callable[[BoundValues], Any]):
         self.make_view = make_view
         self.path: tuple[str, ...] = ()
-        self.values: dict[str, Any] = {}
+        self.home = current_trace()
+        self.values: dict[int, tuple[Any, dict[str, Any]]] = {}
         self.reads: dict[str, dict[str, None]] = {}
 
     def note(self, name: str) -> None:
@@ -167,22 +170,31 @@ class BoundValues:
             raise CycleError(
                 f"These bindings depend on themselves: {cycle}. Give one of them a value."
             )
-        if entry.name not in self.values:
-            assert entry.bind is not None
-            inner = BoundValues(self.make_view)
-            inner.path = (*self.path, entry.name)
-            inner.values, inner.reads = self.values, self.reads
-            try:
-                value = entry.bind(self.make_view(inner))
-            except CycleError:
-                raise
-            except Exception as error:
-                error.add_note(f"This happened in the binding of parameter {entry.name!r}.")
-                raise
-            # The numbers of a Module are its settings, and stay as they are.
-            whole = lambda x: isinstance(x, eqx.Module)
-            self.values[entry.name] = jax.tree.map(_as_array, value, is_leaf=whole)
-        return self.values[entry.name]
+        trace = current_trace()
+        for where in (trace, self.home):
+            known = self.values.get(id(where), (None, {}))[1]
+            if entry.name in known:
+                return known[entry.name]
+        value = self._evaluated(entry)
+        if trace is not None:  # kept here, so that no other can take its address
+            self.values.setdefault(id(trace), (trace, {}))[1][entry.name] = value
+        return value
+
+    def _evaluated(self, entry: Entry) -> Any:
+        assert entry.bind is not None
+        inner = BoundValues(self.make_view)
+        inner.path = (*self.path, entry.name)
+        inner.home, inner.values, inner.reads = self.home, self.values, self.reads
+        try:
+            value = entry.bind(self.make_view(inner))
+        except CycleError:
+            raise
+        except Exception as error:
+            error.add_note(f"This happened in the binding of parameter {entry.name!r}.")
+            raise
+        # The numbers of a Module are its settings, and stay as they are.
+        whole = lambda x: isinstance(x, eqx.Module)
+        return jax.tree.map(_as_array, value, is_leaf=whole)
 
 
 def _as_array(x: Any) -> Any:
@@ -221,6 +233,12 @@ def _read(buffer: Array, start: Any, shape: tuple[int, ...]) -> Array:
         buffer, start, size, axis=buffer.ndim - 1, allow_negative_indices=False
     )
     return flat.reshape(buffer.shape[:-1] + shape)
+
+
+def current_trace() -> Any:
+    """The trace that runs; `None` in some later JAX that does not tell."""
+    current = getattr(get_opaque_trace_state(convention="mtkparams"), "_trace_ref", None)
+    return current() if current is not None else None
 
 
 def _is_running(trace: Any) -> bool:

@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 from jaxtyping import Array
 
 from ..errors import PortionError
+from ._holder import held
 from ._mtkparameters import MTKParameters
 from ._portions import Portion
 from ._reader import is_absent
 from ._selection import Selection, What, select
 from ._vector import gather, scatter
 
-Repack: TypeAlias = Callable[[Any], MTKParameters]
+Repack: TypeAlias = Callable[[Any], Any]
 
 
-def hasportion(portion: Portion, p: MTKParameters) -> bool:
+def hasportion(portion: Portion, p: Any) -> bool:
     """Whether `p` has any entries in `portion`.
 
     !!! Example
@@ -27,12 +28,13 @@ def hasportion(portion: Portion, p: MTKParameters) -> bool:
         >>> mtk.hasportion(mtk.Tunable, p), mtk.hasportion(mtk.Discrete, p)
         (True, False)
     """
+    p = held(p).p
     buffers = p.buffers
     return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
 
 
 def canonicalize(
-    what: What, p: MTKParameters
+    what: What, p: Any
 ) -> tuple[Array | Any, Repack | Any, bool | Any]:  # `Any`: or else every caller checks for `None`
     """One vector of a portion or of a list of names, the way back, and whether it aliases `p`.
 
@@ -40,11 +42,11 @@ def canonicalize(
 
     - `what`: a portion (`mtk.Tunable`), a name, or a list of names and portions. A list may mix
       portions and pick a subset: that is how parameters are frozen and unfrozen at run time.
-    - `p`: the object.
+    - `p`: the object, or a problem, where an unknown's name means its initial value.
 
     **Returns:** `(vector, repack, aliases)`. The vector has shape `(entries,)`, in declaration order
     or in that of the list; `mtk.labels` names its entries. `repack(vector)` is `mtk.replace` and
-    gives a whole object with buffers of its own; it stays good when `p` is donated. `aliases` is
+    gives a whole object (or problem) with buffers of its own; it stays good when `p` is donated. `aliases` is
     always `False`: the vector is a buffer of its own. For a portion that `p` does not have,
     `(None, None, None)`.
 
@@ -61,22 +63,25 @@ def canonicalize(
         >>> vector.tolist(), repack(2 * vector)["alpha"].item()
         ([1.0, 2.0, 0.5], 1.0)
     """
+    holder = held(p)
+    p, what = holder.p, holder.what(what)
     buffers = p.buffers
     selection = select(what, p.index, buffers)
     if isinstance(what, Portion) and not hasportion(what, p):
         return None, None, None
     # A template of its own: the caller may donate `p` and go on with `repack`.
     template = p.with_buffers(buffers)
-    return gather(selection, buffers), lambda vector: _replace(selection, template, vector), False
+    repack = lambda vector: holder.put(_replace(selection, template, vector))
+    return gather(selection, buffers), repack, False
 
 
-def replace(what: What, p: MTKParameters, vector: Any) -> MTKParameters:
-    """A new object with `vector` in a portion or under a list of names.
+def replace(what: What, p: Any, vector: Any) -> Any:
+    """A new object (or problem) with `vector` in a portion or under a list of names.
 
     **Arguments:**
 
     - `what`: as for `mtk.canonicalize`.
-    - `p`: the object that gives everything else.
+    - `p`: the object, or problem, that gives everything else.
     - `vector`: the new values, shape `(entries,)`; a batch has leading axes in front.
 
     All buffers of the result are its own and its caches have the dtype of the new tunables.
@@ -91,10 +96,12 @@ def replace(what: What, p: MTKParameters, vector: Any) -> MTKParameters:
         >>> mtk.replace(mtk.Tunable, p, [3.0, 4.0])["beta"].item()
         4.0
     """
+    holder = held(p)
+    p, what = holder.p, holder.what(what)
     if isinstance(what, Portion) and not hasportion(what, p):
         have = ", ".join(repr(q) for q in Portion if hasportion(q, p)) or "none"
         raise PortionError(f"{what!r} is absent from this object; it has {have}.")
-    return _replace(select(what, p.index, p.buffers), p, vector)
+    return holder.put(_replace(select(what, p.index, p.buffers), p, vector))
 
 
 def _replace(selection: Selection, p: MTKParameters, vector: Any) -> MTKParameters:

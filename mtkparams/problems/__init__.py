@@ -1,5 +1,6 @@
 """Running a model: a problem, its solve, and the solution by name."""
 
+from . import _indexing as _indexing  # registers problems and solutions as sources of names
 from ._entry import solve as solve
 from ._problem import ODEProblem as ODEProblem
 from ._remake import remake as remake

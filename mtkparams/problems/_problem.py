@@ -77,7 +77,7 @@ class ODEProblem(eqx.Module):
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the start by name: parameters, unknowns, observed, or `lambda t, u, p: ...`."""
-        from ._read import read_at
+        from ..model._read import read_at
 
         return read_at(self.model, self.t0, self.model.start(self.p), self.p, spec)
 

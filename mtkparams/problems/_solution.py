@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import KindError
+from ..indexing._spec import is_eager
 from ..model import Model
 from ..parameters import Initial, MTKParameters
-from ._read import depends_on_time, read_at
+from ._series import read_series
 
 
 class Solution(eqx.Module):
@@ -46,29 +48,15 @@ class Solution(eqx.Module):
 
         **Arguments:**
 
-        - `spec`: an unknown, an observed value or `"t"` gives a series with the times in front; a
-          parameter gives its one value; a function `f(t, u, p)` a series; and lists, tuples and
-          dictionaries of those.
+        - `spec`: an unknown, an observed value, a derivative (`"D(x)"`) or `"t"` gives a series with the
+          times in front; a parameter gives its one value; a function `f(t, u, p)` a series, and `f(p)`
+          one value; and lists, tuples and dictionaries of those.
+
+        All observed values and functions of one `spec` are one compiled call.
 
         `UnknownNameError` with the nearest names.
         """
-        if self.ts.ndim > 1:  # a batch of solutions
-            return jax.vmap(lambda one: one[spec])(self)
-        if isinstance(spec, tuple) and hasattr(spec, "_fields"):
-            return type(spec)(*(self[inner] for inner in spec))
-        if isinstance(spec, list | tuple):
-            return type(spec)(self[inner] for inner in spec)
-        if isinstance(spec, Mapping):
-            return {key: self[inner] for key, inner in spec.items()}
-        if isinstance(spec, str | Initial | int) and not depends_on_time(self.model, self.p, spec):
-            return read_at(self.model, self.t0, self.ys[..., 0, :], self.p, spec)
-        return self._series(self.ts, self.ys, spec)
-
-    def _series(self, ts: Array, ys: Array, spec: Any) -> Any:
-        def at(t: Array, y: Array) -> Any:
-            return jax.tree.map(jnp.asarray, read_at(self.model, t, y, self.p, spec))
-
-        return jax.vmap(at)(ts, ys)
+        return read_series(self.model, self.ts, self.ys, self.p, spec)
 
     def __call__(self, t: Any, spec: Any = None) -> Any:
         """Values between the save times, of a solve with `dense=True`.
@@ -92,9 +80,9 @@ class Solution(eqx.Module):
             "The time lies outside of the solution's time span.",
         )
         flat = t.ravel()
-        ys = jax.vmap(self.interpolation.evaluate)(flat)
-        values = self._series(flat, ys, spec)
-        return jax.tree.map(lambda x: x.reshape(t.shape + x.shape[1:]), values)
+        between = _between_compiled if is_eager(self.interpolation, flat) else _between
+        ys = between(self.interpolation, flat)
+        return read_series(self.model, flat, ys, self.p, spec, t.shape)
 
     @property
     def u0(self) -> dict[str, Any]:
@@ -115,3 +103,24 @@ class Solution(eqx.Module):
 
     def __repr__(self) -> str:
         return f"Solution({self.ts.shape[-1]} times, {', '.join(self.names())})"
+
+
+def _between(interpolation: Any, ts: Array) -> Array:
+    return jax.vmap(interpolation.evaluate)(ts)
+
+
+_between_compiled = eqx.filter_jit(_between)
+
+
+def read_some(solution: Solution, at: Any, spec: Any) -> Any:
+    """The values of a solution at some of its save times; of one time without an axis for it."""
+    count = solution.ts.shape[-1]
+    if isinstance(at, slice):
+        at = np.arange(count)[at]
+    elif not isinstance(at, Tracer):
+        # JAX takes the last entry for one that is not there.
+        at = np.arange(count)[np.asarray(at)]
+    at = jnp.asarray(at)
+    take = lambda x, axis: jnp.take(x, at.ravel(), axis, mode="fill", fill_value=jnp.nan)
+    ts, ys = take(solution.ts, -1), take(solution.ys, -2)
+    return read_series(solution.model, ts, ys, solution.p, spec, at.shape)
