@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import KindError, ShapeError, UnknownNameError, unknown_name
 from ..parameters import MTKParameters
-from ..parameters._dtypes import family, fits, is_plain, promoted
+from ..parameters._dtypes import fits, is_plain, promoted
 from ..parameters._names import plain
 
 
@@ -96,47 +96,49 @@ def _copy(value: Any) -> Any:
 
 def _whole(name: str, old: Any, value: Any, cast: bool) -> Any:
     """A new value in place of an old one of the same shape and kind."""
-    for one in (old, value):
-        if isinstance(one, str) or not (hasattr(one, "dtype") or is_plain(one)):
-            raise KindError(f"{name!r} is a number or an array, got {type(one).__name__} {one!r}.")
-    if jnp.shape(old) != jnp.shape(value):
-        raise ShapeError(f"{name!r} has shape {jnp.shape(old)}, got {jnp.shape(value)}.")
     if is_plain(old) and is_plain(value):
         return type(old)(value) if cast else value
-    array = jnp.asarray(old)
-    return jnp.array(value, copy=True, dtype=_common(name, array.dtype, value, cast))
+    array, new = _array(name, old), _array(name, value)
+    if array.shape != new.shape:
+        raise ShapeError(f"{name!r} has shape {array.shape}, got {new.shape}.")
+    return jnp.array(new, dtype=_common(name, array.dtype, value, cast), copy=True)
 
 
 def _entries(buffer: Any, values: Mapping[Any, Any], cast: bool) -> Any:
-    dtype = buffer.dtype
-    for index, value in values.items():
-        if isinstance(value, str) or not (hasattr(value, "dtype") or is_plain(value)):
-            raise KindError(f"Entry {index!r} is a number, got {type(value).__name__} {value!r}.")
-        dtype = _common(str(index), dtype, value, cast)
-    new = jnp.array(buffer, dtype=dtype, copy=True)
+    new, dtype = {}, buffer.dtype
     for index, value in values.items():
         at = index if isinstance(index, tuple) else (index,)
         if len(at) > buffer.ndim:
             raise UnknownNameError(f"No entry {index!r} in an array of shape {buffer.shape}.")
         for number, count in zip(at, buffer.shape, strict=False):
             _check_number(number, count)
-        if jnp.shape(value) != buffer.shape[len(at) :]:
+        new[at] = _array(str(index), value)
+        if new[at].shape != buffer.shape[len(at) :]:
             raise ShapeError(
-                f"Entry {index!r} has shape {buffer.shape[len(at) :]}, got {jnp.shape(value)}."
+                f"Entry {index!r} has shape {buffer.shape[len(at) :]}, got {new[at].shape}."
             )
-        new = new.at[at].set(jnp.asarray(value).astype(dtype))
-    return new
+        dtype = _common(str(index), dtype, value, cast)
+    result = jnp.array(buffer, dtype=dtype, copy=True)
+    for at, value in new.items():
+        result = result.at[at].set(value.astype(dtype))
+    return result
+
+
+def _array(name: str, value: Any) -> Any:
+    if hasattr(value, "dtype") or _is_plain(value):
+        return jnp.asarray(value)
+    raise KindError(f"{name!r} is a number or an array, got {type(value).__name__} {value!r}.")
+
+
+def _is_plain(value: Any) -> bool:
+    return is_plain(value) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
 
 
 def _common(name: str, dtype: Any, value: Any, cast: bool) -> np.dtype:
-    given = jnp.result_type(value)
-    if cast:
+    given = jnp.asarray(value).dtype
+    # A number of Python's own has no precision of its own.
+    if cast or ((_is_plain(value) or getattr(value, "weak_type", False)) and fits(given, dtype)):
         if not fits(given, dtype):
-            raise KindError(f"{name!r} holds {np.dtype(dtype).name}, got {np.dtype(given).name}.")
+            raise KindError(f"{name!r} holds {np.dtype(dtype).name}, got {given.name}.")
         return np.dtype(dtype)
-    plain_number = is_plain(value) or getattr(value, "weak_type", False)
-    if plain_number and fits(given, dtype):
-        return np.dtype(dtype)
-    if plain_number and family(given) == "f":
-        given = jnp.result_type(float)
     return promoted([dtype, given])

@@ -13,7 +13,7 @@ from ._spec import Spec
 class Getter:
     """A function of whatever has values, equal to others that read the same."""
 
-    __slots__ = ("spec", "unknowns")
+    __slots__ = ("__weakref__", "spec", "unknowns")
 
     def __init__(self, spec: Spec, unknowns: bool):
         self.spec = spec

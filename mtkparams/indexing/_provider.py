@@ -17,7 +17,7 @@ from ..errors import BoundParameterError, DeclarationError, KindError, unknown_n
 from ..parameters import MTKParameters
 from ..parameters._index import Index, part_of
 from ..parameters._names import Name, plain, split_index
-from ._spec import Absent, call, filled, is_name, leaves_of
+from ._spec import Absent, absent, call, filled, is_name, leaves_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,12 +112,22 @@ class Names:
 
 def of_parameters(spec: Any, t: Any) -> Any:
     """`spec` with its expressions as functions of parameters alone."""
-    unknowns = Absent("unknowns")
-    leaves = [
-        leaf if is_name(leaf) else lambda p, f=leaf: call(f, t, unknowns, p)
-        for leaf in leaves_of(spec)
-    ]
+    leaves = (leaf if is_name(leaf) else _of_parameters(leaf, t) for leaf in leaves_of(spec))
     return filled(spec, iter(leaves))
+
+
+def _of_parameters(f: Callable[..., Any], t: Any) -> Callable[[Any], Any]:
+    unknowns = Absent("unknowns")
+
+    def read(p: Any) -> Any:
+        try:
+            return call(f, t, unknowns, p)
+        except TypeError as error:
+            if Absent.__name__ in str(error):  # from a function of JAX
+                raise absent("the time" if isinstance(t, Absent) else "unknowns") from error
+            raise
+
+    return read
 
 
 @functools.singledispatch

@@ -15,7 +15,7 @@ from ._spec import Spec, leaves_of, matched
 class Setter:
     """A function of whatever has values and of new ones, equal to others that write the same."""
 
-    __slots__ = ("names", "spec")
+    __slots__ = ("__weakref__", "names", "spec")
 
     def __init__(self, spec: Spec, names: tuple[str, ...]):
         self.spec = spec

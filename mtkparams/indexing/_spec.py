@@ -138,12 +138,17 @@ class Absent:
         self._what = what
 
     def _refuse(self, *_: Any) -> Any:
-        raise KindError(
-            f"This expression uses {self._what}, and parameters alone were asked for. mtk.getsym "
-            "reads it from a problem or a solution."
-        )
+        raise absent(self._what)
 
-    __getattr__ = __getitem__ = __jax_array__ = __float__ = __bool__ = _refuse
+    __getattr__ = __getitem__ = __float__ = __bool__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __neg__ = __abs__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+
+def absent(what: str) -> KindError:
+    """The error of an expression that uses what is not there."""
+    return KindError(
+        f"This expression uses {what}, and parameters alone were asked for. mtk.getsym reads it from "
+        "a problem or a solution."
+    )

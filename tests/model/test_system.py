@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import pytest
+from jax import lax
 
 import mtkparams as mtk
 from mtkparams import System, Unknown, errors
@@ -252,3 +254,17 @@ def test_derivatives_that_cannot_be_read():
         now.u["D(tank.z)"]
     with pytest.raises(errors.DeclarationError, match=r"'D\(x\)' is read where derivatives"):
         mtk.System(unknowns={"x": 1.0}, derivatives=lambda t, u, p: {"x": u["D(x)"]})
+
+
+def test_what_a_loop_read_is_of_no_use_outside():
+    # The observed value and the dependent parameter are first evaluated in the body of a loop.
+    system = decay(
+        parameters={"k": 0.5, "g": mtk.Parameter(bind=lambda p: 2 * p.k)},
+        observed={"r": lambda t, u, p: p.g * u.x},
+        derivatives=lambda t, u, p: {
+            "x": lax.fori_loop(0, 3, lambda i, sum_: sum_ + u.r, 0.0 * u.x) * u.r * p.g
+        },
+    )
+    problem = mtk.ODEProblem(system)
+    slope = jax.jit(lambda q: q.model.derivative(q.t0, q.model.start(q.p), q.p))
+    assert slope(problem) == 3.0
