@@ -50,15 +50,17 @@ from .model import parameters as parameters
 __version__ = "0.1.0"  # the same as in pyproject.toml; a test compares them
 
 if _typing.TYPE_CHECKING:
+    from . import fitting as fitting
     from . import io as io
 
 
 def __getattr__(name: str) -> _typing.Any:
-    # Few programs keep files, and every one waits for its imports: this chapter comes at first use.
-    if name == "io":
-        return _importlib.import_module("mtkparams.io")
+    # Few programs keep files or fit, and every one waits for its imports: these chapters come at
+    # first use.
+    if name in ("fitting", "io"):
+        return _importlib.import_module(f"mtkparams.{name}")
     raise AttributeError(f"module 'mtkparams' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "io"})
+    return sorted({*globals(), "fitting", "io"})

@@ -58,6 +58,14 @@ class SolveError(RuntimeError):
     """A solve that did not arrive; the message has the reason and advice."""
 
 
+class DataError(ValueError):
+    """Data that cannot be compared with a model; the message names the table and the column."""
+
+
+class FitError(RuntimeError):
+    """A fit that cannot begin: the objective has no value at its start."""
+
+
 class FileError(ValueError):
     """A file that is not a whole, unaltered parameter file of a version that this library reads."""
 

@@ -1,4 +1,4 @@
-"""`import mtkparams` is `import jax, equinox` and small modules of its own; files come at first use."""
+"""`import mtkparams` is `import jax, equinox` and small modules of its own; files and fits come at first use."""
 
 import subprocess
 import sys
@@ -19,4 +19,5 @@ def test_what_an_import_brings():
     own = {name for name in run.stdout.split() if name.split(".")[0] == "mtkparams"}
     others = set(run.stdout.split()) - own
     assert others <= set(sys.stdlib_module_names)
-    assert not any(name.startswith(("mtkparams.io", "mtkparams.demo")) for name in own)
+    late = ("mtkparams.io", "mtkparams.fitting", "mtkparams.demo")
+    assert not any(name.startswith(late) for name in own)

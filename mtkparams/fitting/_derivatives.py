@@ -1,0 +1,78 @@
+"""Functions of one vector whose derivatives come from forward mode, whoever asks for them.
+
+An objective with few parameters is cheapest to differentiate forward, and an optimizer, a sampler
+or a user may still write `jax.grad`. So the first two derivatives are computed forward as whole
+arrays, and what JAX differentiates is a product with them, which it can also transpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+OfVector: TypeAlias = Callable[[Any, Array], Any]
+
+
+def by_forward_mode(f: OfVector, orders: int = 2) -> OfVector:
+    """`f(rest, v)`, with derivatives in `v` that forward mode computes and any mode may ask for.
+
+    **Arguments:**
+
+    - `f`: a function of a pytree and a vector of shape `(n,)`, which returns a pytree of floats.
+    - `orders`: how many derivatives reverse mode may take. Beyond them `f` itself is differentiated.
+
+    A derivative in `rest` is that of `f` itself.
+    """
+    if not orders:
+        return f
+
+    @eqx.filter_custom_jvp
+    def differentiable(rest: Any, v: Array) -> Any:
+        return f(rest, v)
+
+    @differentiable.def_jvp
+    def _(primals: Any, tangents: Any) -> Any:
+        rest, v = primals
+        in_rest, in_v = tangents
+        if jax.tree.leaves(in_rest):
+            return eqx.filter_jvp(f, primals, tangents)
+        value, slopes = by_forward_mode(with_jacobian(f), orders - 1)(rest, v)
+        return value, jax.tree.map(lambda slope: jnp.tensordot(slope, in_v, 1), slopes)
+
+    return differentiable
+
+
+def with_jacobian(f: OfVector) -> OfVector:
+    """`f(rest, v)` and its Jacobian, shapes `(...)` and `(..., n)`, in one forward pass."""
+
+    def both(rest: Any, v: Array) -> tuple[Any, Any]:
+        def twice(v: Array) -> tuple[Any, Any]:
+            value = f(rest, v)
+            return value, value  # the second comes out as it is: no pass of its own for the value
+
+        slopes, value = jax.jacfwd(twice, has_aux=True)(v)
+        return value, slopes
+
+    return both
+
+
+@jax.custom_jvp
+def infinite_where_failed(loss: Array) -> Array:
+    """`loss`, or infinity where it is no finite number; its derivative is NaN there.
+
+    `where(isfinite(loss), loss, inf)` has the derivative zero where the loss failed, and zero is a
+    number that an optimizer believes.
+    """
+    return jnp.where(jnp.isfinite(loss), loss, jnp.inf)
+
+
+@infinite_where_failed.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (loss,), (slope,) = primals, tangents
+    one = jnp.where(jnp.isfinite(loss), 1.0, jnp.nan).astype(loss.dtype)
+    return infinite_where_failed(loss), slope * one

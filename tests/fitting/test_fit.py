@@ -1,0 +1,14 @@
+"""Fits that recover what made the data, by every kind of method."""
+
+import numpy as np
+
+import mtkparams as mtk
+
+
+def test_a_rate_by_the_default_method(decay, times, solve):
+    # x' = -p x, data exp(-2.5 t), start 0.5.
+    data = {"t": times, "x": np.exp(-2.5 * times)}
+    result = mtk.fitting.fit(decay, data, free=["k"], **solve)
+    assert result.success
+    assert result.method == "optimistix LevenbergMarquardt"
+    np.testing.assert_allclose(result["k"], 2.5, rtol=1e-6)
