@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ..errors import DeclarationError, KindError, unknown_name
 from ..model import Model
+from ..parameters._fresh import fresh, own_copy
 from ._failure import honest, raise_failure
 from ._phases import Outcome, Settings, Span, in_one, in_two
 from ._problem import ODEProblem
@@ -79,9 +80,10 @@ def run(
     return Solution(
         ts=outcome.ts,
         ys=outcome.ys,
-        p=problem.p,
-        t0=problem.t0,
-        t1=problem.t1,
+        # Copies: a solution is good when its problem was donated.
+        p=fresh(problem.p),
+        t0=own_copy(problem.t0),
+        t1=own_copy(problem.t1),
         result=outcome.result,
         stats=outcome.stats,
         interpolation=outcome.interpolation,

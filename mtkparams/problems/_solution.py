@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -14,8 +15,11 @@ from jaxtyping import Array
 from ..errors import KindError
 from ..indexing._spec import is_eager
 from ..model import Model
-from ..parameters import Initial, MTKParameters
-from ._series import read_series
+from ..parameters import Initial, Initials, MTKParameters
+from ._plot import plot
+from ._series import depends_on_time, read_series
+from ._show import show
+from ._table import to_pandas, to_xarray
 
 
 class Solution(eqx.Module):
@@ -96,13 +100,73 @@ class Solution(eqx.Module):
         """The names that have a series: unknowns and observed values."""
         return self.model.states.names()
 
+    def is_series(self, name: Any) -> bool:
+        """Whether a name or a function has a value at each time, rather than one for all times."""
+        return depends_on_time(self.model, self.p, name)
+
     def to_dict(self, spec: Any = None) -> dict[str, Any]:
-        """`{"t": times, name: series}` for all unknowns and observed values, or for those named."""
-        names = self.names() if spec is None else tuple(spec)
-        return {"t": self.ts, **{name: self[name] for name in names}}
+        """`{"t": times, name: values}`, arrays of JAX.
+
+        **Arguments:**
+
+        - `spec`: a list of names, or `{label: name or function}`; by default all unknowns and observed.
+        """
+        asked = self._asked(spec)
+        return {"t": self.ts, **self[asked]}
+
+    def to_pandas(self, spec: Any = None) -> Any:
+        """A `pandas.DataFrame` with the times as its index, `t`, and a column for each number.
+
+        **Arguments:**
+
+        - `spec`: as for `to_dict`.
+
+        Entries of arrays are columns `y[0]`, `y[1]`. A batch has the index `(member, t)`. Units and
+        descriptions are in `table.attrs`. `ImportError` where pandas is not installed.
+        """
+        return to_pandas(self, self._asked(spec))
+
+    def to_xarray(self, spec: Any = None) -> Any:
+        """An `xarray.Dataset` with the coordinate `t`; arrays and batches have dimensions of their own.
+
+        **Arguments:**
+
+        - `spec`: as for `to_dict`.
+
+        Units and descriptions are attributes `units` and `long_name` of each variable. `ImportError`
+        where xarray is not installed.
+        """
+        return to_xarray(self, self._asked(spec))
+
+    def plot(
+        self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
+    ) -> Any:
+        """Lines over time, with names and units; the `matplotlib` axes.
+
+        **Arguments:**
+
+        - `spec`: as for `to_dict`, or one name; by default all unknowns.
+        - `ax`: the axes to draw on; new ones by default.
+        - `band`: of a batch, the median and the range of 90 % of its finite members in place of one
+          line for each; by default of more than 20.
+        - `line`: options of `matplotlib`'s `plot`, such as `color=`.
+
+        `ImportError` where matplotlib is not installed.
+        """
+        spec = self.model.states.names(Initials) if spec is None else spec
+        return plot(self, spec, ax, band, line)
+
+    def _asked(self, spec: Any) -> Mapping[Any, Any]:
+        names = (
+            self.names() if spec is None else [spec] if isinstance(spec, str | Initial) else spec
+        )
+        return names if isinstance(names, Mapping) else {name: name for name in names}
 
     def __repr__(self) -> str:
         return f"Solution({self.ts.shape[-1]} times, {', '.join(self.names())})"
+
+    def __str__(self) -> str:
+        return show(self)
 
 
 def _between(interpolation: Any, ts: Array) -> Array:
