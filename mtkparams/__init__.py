@@ -32,16 +32,21 @@ from .parameters import describe as describe
 from .parameters import filter_spec as filter_spec
 from .parameters import from_unconstrained as from_unconstrained
 from .parameters import hasportion as hasportion
+from .parameters import in_axes as in_axes
 from .parameters import labels as labels
 from .parameters import param_labels as param_labels
 from .parameters import partition as partition
 from .parameters import replace as replace
+from .parameters import stack as stack
 from .parameters import to_unconstrained as to_unconstrained
 from .problems import UNSET as UNSET
+from .problems import Ensemble as Ensemble
 from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
+from .problems import batch as batch
 from .problems import remake as remake
 from .problems import solve as solve
+from .problems import solve_ensemble as solve_ensemble
 
 # isort: split
 # After the folder of the same name: the function is what `mtk.parameters` means, also to type checkers.

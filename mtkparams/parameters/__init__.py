@@ -1,5 +1,7 @@
 """What a parameter object is: portions, names and places, vectors out of it and back."""
 
+from ._axes import in_axes as in_axes
+from ._axes import stack as stack
 from ._bounds import bounds as bounds
 from ._coordinates import from_unconstrained as from_unconstrained
 from ._coordinates import to_unconstrained as to_unconstrained

@@ -1,6 +1,9 @@
 """Running a model: a problem, its solve, and the solution by name."""
 
 from . import _indexing as _indexing  # registers problems and solutions as sources of names
+from ._batch import batch as batch
+from ._ensemble import Ensemble as Ensemble
+from ._ensemble import solve_ensemble as solve_ensemble
 from ._entry import solve as solve
 from ._problem import ODEProblem as ODEProblem
 from ._remake import remake as remake

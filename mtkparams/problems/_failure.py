@@ -38,17 +38,25 @@ def _bad(outcome: Outcome) -> Array:
     return ~diffrax.is_okay(outcome.result)
 
 
+def kind_of(result: Any) -> Array:
+    """Which text of `advice` belongs to each failed `result`."""
+    results = diffrax.RESULTS
+    return jnp.where(
+        result == results.max_steps_reached, 0, jnp.where(result == results.dt_min_reached, 1, 2)
+    )
+
+
+def advice(model: Model, max_steps: int | None) -> list[str]:
+    """The texts for the kinds of failure."""
+    where = f" (unknowns {', '.join(model.differential[:6])})"
+    return [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
+
+
 def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outcome:
     """`outcome`, or an error with the reason, now or when a traced program runs."""
     bad = _bad(outcome)
-    results = diffrax.RESULTS
-    kind = jnp.where(
-        outcome.result == results.max_steps_reached,
-        0,
-        jnp.where(outcome.result == results.dt_min_reached, 1, 2),
-    )
-    where = f" (unknowns {', '.join(model.differential[:6])})"
-    texts = [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
+    kind = kind_of(outcome.result)
+    texts = advice(model, max_steps)
     if not isinstance(bad, Tracer):
         if bad.any():
             raise SolveError(texts[int(kind.ravel()[jnp.argmax(bad.ravel())])])
@@ -117,7 +125,9 @@ def _(primals: Any, tangents: Any) -> Any:
 def _poison(bad: Array, inputs: list[Array]) -> Array:
     """Zero, with a derivative of NaN with respect to every input where `bad`."""
     del inputs
-    return jnp.zeros(bad.shape)
+    # Made of `bad`, so that under `vmap` it has a batch where its derivative has one. Zeros have none,
+    # and a derivative taken around a compiled function then meets two shapes.
+    return jnp.where(bad, 0.0, 0.0)
 
 
 @_poison.defjvp

@@ -1,0 +1,247 @@
+"""An ensemble in chunks, each side by side, shared out among devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array
+
+from ..errors import KindError, ShapeError, SolveError
+from ..model import Model
+from ..parameters._axes import in_axes, is_list, members
+from ..parameters._names import plain
+from ._ensemble import Ensemble
+from ._entry import solve
+from ._failure import advice, kind_of
+from ._problem import ODEProblem
+from ._remake import remake
+from ._shard import sharded, sharded_in_reverse
+from ._solution import Solution
+from ._values import UNSET
+
+# As many failed members are described in the text of an error.
+_SHOWN = 3
+
+
+def arrived(result: Any) -> Array:
+    """Whether each solve arrived."""
+    good = lambda value: diffrax.is_okay(eqx.tree_at(lambda r: r._value, result, value))
+    for _ in range(result._value.ndim):
+        good = jax.vmap(good)
+    return good(result._value)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """`devices`, each with `chunks` chunks of `width` members."""
+
+    devices: tuple[Any, ...]
+    chunks: int
+    width: int
+
+    @staticmethod
+    def of(size: int, chunk: int, devices: tuple[Any, ...]) -> _Plan:
+        # Chunks of equal width, as few members as possible solved for nothing at the end.
+        devices = devices[:size]
+        chunks = math.ceil(size / (chunk * len(devices)))
+        return _Plan(devices, chunks, math.ceil(size / (chunks * len(devices))))
+
+    @property
+    def room(self) -> int:
+        return len(self.devices) * self.chunks * self.width
+
+
+class _Task(eqx.Module):
+    """What is done for each member. A Module, so that its arrays are arguments of what is compiled."""
+
+    common: Any
+    solver: Any
+    options: dict[str, Any]
+    output: Callable[[Solution], Any] | None
+
+    def __call__(self, own: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
+        """What is kept of one member, and how it ended."""
+        problem = eqx.combine(own, self.common)
+        problem = remake(problem, values) if values else problem
+        solution = solve(problem, self.solver, throw=False, **self.options)
+        kept = solution if self.output is None else self.output(solution)
+        # Python numbers among the statistics become arrays like all else.
+        kept = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array_like(x) else x, kept)
+        return kept, solution.result
+
+
+def run_ensemble(
+    problem: ODEProblem,
+    values: dict[Any, Any],
+    solver: Any,
+    *,
+    output: Callable[[Solution], Any] | None,
+    chunk: int,
+    memory: int | None,
+    devices: Sequence[Any] | None,
+    throw: bool,
+    options: Mapping[str, Any],
+) -> Ensemble:
+    """What `mtk.solve_ensemble` says."""
+    if not isinstance(problem, ODEProblem):
+        raise KindError(f"solve_ensemble takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    rules = {name: value for name, value in values.items() if _is_rule(value)}
+    values = {name: _arrays(value) for name, value in values.items() if name not in rules}
+    if rules:
+        problem = remake(problem, rules)
+    own, common = _taken_apart(problem)
+    sizes = {members(values)} if values or not jax.tree.leaves(own) else set()
+    sizes |= {x.shape[0] for x in jax.tree.leaves(own)}
+    if len(sizes) > 1:
+        raise ShapeError(f"The values and the problems have {sorted(sizes)} members.")
+    (size,) = sizes
+    if not size:
+        raise ShapeError("This is an ensemble of no members: the axis in front has length 0.")
+    owners = tuple(jax.local_devices() if devices is None else devices)
+    if not owners:
+        raise KindError("devices= is a sequence of JAX devices, got an empty one.")
+    task = _Task(common, solver, _as_arrays(options), output)
+    kept, result = _all(task, (own, values), size, chunk, memory, owners)
+    ensemble = Ensemble(kept, result, values)
+    if not throw:
+        return ensemble
+    texts = advice(problem.model, options.get("max_steps", 100_000))
+    return _raise_failure(ensemble, problem.model, texts)
+
+
+def _taken_apart(problem: ODEProblem) -> tuple[Any, Any]:
+    """The arrays of `problem` that have the members in front, and the others."""
+    axes = jax.tree.leaves(in_axes(problem), is_leaf=lambda x: x is None)
+    spec = jax.tree.structure(problem).unflatten([axis == 0 for axis in axes])
+    return eqx.partition(problem, spec)
+
+
+def _is_rule(value: Any) -> bool:
+    # A network is callable too, and has arrays with the members in front.
+    return value is UNSET or (
+        callable(value) and not any(map(eqx.is_array, jax.tree.leaves(value)))
+    )
+
+
+def _arrays(value: Any) -> Any:
+    if is_list(value):
+        return jnp.asarray(value)
+    # Numbers of Python's own inside of a Module are its settings.
+    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, value)
+
+
+def _as_arrays(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with save times as an array: as numbers they would be a part of the program."""
+    options = dict(options)
+    if isinstance(options.get("saveat"), list | tuple | np.ndarray):
+        options["saveat"] = jnp.asarray(options["saveat"])
+    return options
+
+
+@eqx.filter_jit
+def _all(
+    task: _Task,
+    inputs: Any,
+    size: int,
+    chunk: int,
+    memory: int | None,
+    devices: tuple[Any, ...],
+) -> tuple[Any, Any]:
+    inputs, settings = eqx.partition(inputs, eqx.is_array)
+    if memory is not None:
+        one = jax.tree.map(lambda x: x[0], inputs)
+        chunk = min(chunk, max(1, memory // _bytes(task, eqx.combine(one, settings))))
+    plan = _Plan.of(size, chunk, devices)
+    inputs = jax.tree.map(lambda x: _padded(x, plan.room), inputs)
+    shared, static = eqx.partition(task, eqx.is_array)
+    statics: list[Any] = []
+
+    def side_by_side(shared: Any, inputs: Any) -> Any:
+        task = eqx.combine(shared, static)
+
+        def arrays(inputs: Any) -> Any:
+            found, rest = eqx.partition(task(*eqx.combine(inputs, settings)), eqx.is_array)
+            statics.append(rest)
+            return found
+
+        return jax.vmap(arrays)(inputs)
+
+    def in_chunks(shared: Any, inputs: Any) -> Any:
+        if plan.chunks == 1:
+            return side_by_side(shared, inputs)
+        cut = lambda x: x.reshape(plan.chunks, plan.width, *x.shape[1:])
+        # Solved once more in the backward pass, so that a chunk leaves only its output behind.
+        step = jax.checkpoint(side_by_side, prevent_cse=False)
+        found = jax.lax.map(lambda own: step(shared, own), jax.tree.map(cut, inputs))
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+
+    if len(plan.devices) == 1:
+        found = in_chunks(shared, inputs)
+    else:
+        both_ways = isinstance(
+            task.options.get("adjoint"), diffrax.ForwardMode | diffrax.DirectAdjoint
+        )
+        spread = sharded if both_ways else sharded_in_reverse
+        found = spread(in_chunks, plan.devices, shared, inputs)
+    return eqx.combine(jax.tree.map(lambda x: x[:size], found), statics[0])
+
+
+def _padded(x: Array, size: int) -> Array:
+    missing = size - x.shape[0]
+    if not missing:
+        return x
+    return jnp.concatenate([x, jnp.broadcast_to(x[-1:], (missing, *x.shape[1:]))])
+
+
+def _bytes(task: _Task, one: Any) -> int:
+    """What the solution of one member takes."""
+    whole = eqx.tree_at(lambda t: t.output, task, None, is_leaf=lambda x: x is None)
+    leaves = jax.tree.leaves(eqx.filter_eval_shape(lambda t, x: t(*x), whole, one))
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves if hasattr(x, "dtype"))
+
+
+def _raise_failure(ensemble: Ensemble, model: Model, texts: list[str]) -> Ensemble:
+    bad = ~ensemble.arrived
+    kinds = kind_of(ensemble.result)
+    if not isinstance(bad, Tracer):
+        if bad.any():
+            raise SolveError(_message(ensemble, np.asarray(bad), np.asarray(kinds), texts))
+        return ensemble
+    first = jnp.take(kinds.ravel(), jnp.argmax(bad.ravel()))
+    some = [f"Some members of the ensemble failed. {text} {_CURE}" for text in texts]
+    one = eqx.branched_error_if(jnp.ones(()), bad, first, some)
+    output = jax.tree.map(
+        lambda x: x * one.astype(x.dtype) if eqx.is_inexact_array(x) else x, ensemble.output
+    )
+    return Ensemble(output, ensemble.result, ensemble.values)
+
+
+_CURE = "With throw=False they are NaN, and ensemble.arrived tells which."
+
+
+def _message(ensemble: Ensemble, bad: np.ndarray, kinds: np.ndarray, texts: list[str]) -> str:
+    failed = np.flatnonzero(bad)
+    shown = []
+    for i in failed[:_SHOWN]:
+        own = ", ".join(
+            f"{plain(name)}={float(value[i]):.6g}"
+            for name, value in ensemble.values.items()
+            if jnp.ndim(value) == 1 and jnp.issubdtype(value.dtype, jnp.number)
+        )
+        shown.append(f"{i} ({own})" if own else f"{i}")
+    more = ", ..." if len(failed) > _SHOWN else ""
+    reasons = " ".join(
+        f"{text} ({int((kinds[failed] == kind).sum())} of them.)"
+        for kind, text in enumerate(texts)
+        if (kinds[failed] == kind).any()
+    )
+    return f"{len(failed)} of {len(ensemble)} members failed: {', '.join(shown)}{more}. {reasons} {_CURE}"
