@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import DataError, KindError, UnknownNameError, unknown_name
+from ..model._read import read_at
 from ..parameters import Initial
 from ..parameters._names import plain
 from ..problems import ODEProblem, remake
-from ..problems._read import read_at
 from ..problems._values import stored_name
 from ._data import BASE, Table, column_of
 from ._experiment import Experiment, SolveSettings
@@ -231,15 +231,11 @@ def _place_of(condition: str, experiments: tuple[Experiment, ...]) -> tuple[int,
 def _shape_of(
     spec: Any, experiment: Experiment, what: str, table: Table, names: tuple[str, ...]
 ) -> tuple[int, ...]:
-    problem = experiment.problem
-
-    def read(problem: ODEProblem) -> Any:
-        model = problem.model
-        value = read_at(model, problem.t0, model.start(problem.p), problem.p, spec)
-        return jnp.asarray(value)
-
+    problem, model = experiment.problem, experiment.problem.model
+    y = jax.ShapeDtypeStruct((sum(model.sizes),), problem.t0.dtype)
     try:
-        found = jax.eval_shape(read, problem)
+        read = lambda problem, y: jnp.asarray(read_at(model, problem.t0, y, problem.p, spec))
+        found = jax.eval_shape(read, problem, y)
     except UnknownNameError:
         if not isinstance(spec, str | Initial):
             raise

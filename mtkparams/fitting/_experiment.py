@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from ..parameters import replace
 from ..problems import ODEProblem, Solution, remake, solve
-from ..problems._read import depends_on_time
+from ..problems._series import depends_on_time
 
 
 class SolveSettings(NamedTuple):
