@@ -97,6 +97,10 @@ class MismatchWarning(UserWarning):
     """What `MismatchError` says, where the caller asked to go on (`strict=False`)."""
 
 
+class StructureWarning(UserWarning):
+    """A part of an equation that structural analysis cannot look into; the message names it."""
+
+
 def unknown_name(
     name: str, known: Iterable[str], where: str = "these parameters"
 ) -> UnknownNameError:

@@ -1,0 +1,169 @@
+"""Which blocks are affine in their own unknowns, and which are mere assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._graph import Graph
+from ._nodes import CONSTANT, Op
+from ._primitives import LINEAR, LINEAR_WHOLE
+from ._sets import ranges
+
+# How degrees pass through a node: the largest of the operands', their sum, and so on.
+_LARGEST, _PRODUCT, _QUOTIENT, _CHOICE, _NONLINEAR = range(5)
+
+
+def owners(graph: Graph, block_of: np.ndarray) -> np.ndarray:
+    """For each node the last block whose unknowns it depends on, -1 if none.
+
+    **Arguments:**
+
+    - `block_of`: for each unknown the number of its block, -1 if it has none.
+    """
+    owner = np.full(graph.size, -1)
+    owner[graph.unknowns] = block_of
+    for level, starts, counts in _levels(graph):
+        operands = graph.edges[ranges(starts, counts)]
+        owner[level] = np.maximum.reduceat(owner[operands], np.cumsum(counts) - counts)
+    return owner
+
+
+def degrees(graph: Graph, owner: np.ndarray) -> np.ndarray:
+    """For each node its degree in the unknowns of its owner: 0, 1, or 2 for anything not affine."""
+    rule = _rules(graph)
+    degree = np.zeros(graph.size, np.int8)
+    degree[graph.unknowns] = owner[graph.unknowns] >= 0
+    for nodes, starts, counts in _levels(graph):
+        for which in np.unique(rule[nodes]).tolist():
+            here = rule[nodes] == which
+            degree[nodes[here]] = _degree(
+                which, graph, owner, degree, nodes[here], starts[here], counts[here]
+            )
+    return degree
+
+
+def _levels(graph: Graph) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Nodes that depend on something, level by level, with where their edges lie."""
+    starts = graph.ptr[:-1]
+    counts = np.diff(graph.ptr)
+    order = np.argsort(graph.depth, kind="stable")
+    order = order[counts[order] > 0]
+    cuts = np.flatnonzero(np.diff(graph.depth[order])) + 1
+    return [(nodes, starts[nodes], counts[nodes]) for nodes in np.split(order, cuts) if nodes.size]
+
+
+def _rules(graph: Graph) -> np.ndarray:
+    of_op = np.array([_rule(op) for op in graph.ops], np.int8)
+    rule = np.full(graph.size, _LARGEST, np.int8)
+    computed = graph.op >= 0
+    if computed.any():
+        rule[computed] = of_op[graph.op[computed]]
+    return rule
+
+
+def _rule(op: Op) -> int:
+    name = op.primitive.name
+    if op.kind == "sum" or (op.kind == "whole" and name in LINEAR_WHOLE):
+        return _LARGEST
+    if op.kind == "dot" or (op.kind == "elementwise" and name == "mul"):
+        return _PRODUCT
+    if op.kind != "elementwise":
+        return _NONLINEAR
+    if name == "div":
+        return _QUOTIENT
+    if name == "select_n":
+        return _CHOICE
+    if name == "convert_element_type":
+        # To integers it is a staircase.
+        return _LARGEST if np.issubdtype(op.params["new_dtype"], np.inexact) else _NONLINEAR
+    return _LARGEST if name in LINEAR else _NONLINEAR
+
+
+def _degree(
+    rule: int,
+    graph: Graph,
+    owner: np.ndarray,
+    degree: np.ndarray,
+    nodes: np.ndarray,
+    starts: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
+    heads = np.cumsum(counts) - counts
+    operands = graph.edges[ranges(starts, counts)]
+    own = owner[operands] == np.repeat(owner[nodes], counts)
+    d = np.where(own & (owner[operands] >= 0), degree[operands], 0)
+    most = np.maximum.reduceat(d, heads)
+    if rule == _LARGEST:
+        return most
+    if rule == _PRODUCT:
+        # Left factors come first, then right ones.
+        width = counts // 2
+        left = d[ranges(heads, width)]
+        right = d[ranges(heads + width, width)]
+        return np.minimum(np.maximum.reduceat(left + right, np.cumsum(width) - width), 2)
+    if rule == _QUOTIENT:
+        return np.where(d[heads + 1] > 0, 2, d[heads])
+    if rule == _CHOICE:
+        return np.where(d[heads] > 0, 2, most)
+    return np.where(most > 0, 2, 0)
+
+
+def coefficients(
+    graph: Graph, owner: np.ndarray, degree: np.ndarray, single: np.ndarray
+) -> np.ndarray:
+    """For each node of degree one in the one unknown of its owner: the factor, NaN if no constant.
+
+    **Arguments:**
+
+    - `single`: for each block whether it has one unknown.
+    """
+    values = np.full(graph.size, np.nan)
+    factor = np.full(graph.size, np.nan)
+    known = (graph.op <= CONSTANT) & np.array(
+        [d is not None and np.issubdtype(d, np.floating) for d in graph.dtypes]
+    )[graph.kind]
+    for number in np.unique(graph.op[known]):
+        here = graph.op == number
+        values[here] = graph.nodes.chunks[CONSTANT - number][graph.place[here]]
+    mine = (degree == 1) & (owner >= 0)
+    mine[mine] = single[owner[mine]]
+    factor[graph.unknowns[mine[graph.unknowns]]] = 1.0
+    names = np.array(
+        [op.primitive.name if op.kind == "elementwise" else op.kind for op in graph.ops]
+    )
+    for nodes, starts, counts in _levels(graph):
+        here = mine[nodes] & (graph.op[nodes] >= 0)
+        for k in np.flatnonzero(here).tolist():
+            node, low = nodes[k], starts[k]
+            operands = graph.edges[low : low + counts[k]]
+            factor[node] = _factor(
+                str(names[graph.op[node]]),
+                np.where(
+                    (owner[operands] == owner[node]) & (degree[operands] > 0), factor[operands], 0.0
+                ),
+                values[operands],
+            )
+    return factor
+
+
+def _factor(name: str, of: np.ndarray, value: np.ndarray) -> float:
+    if name in ("add", "add_any", "sum"):
+        return float(of.sum())
+    if name == "sub":
+        return float(of[0] - of[1])
+    if name == "neg":
+        return -float(of[0])
+    if name == "mul":
+        return float(of[0] * value[1] if of[1] == 0.0 else of[1] * value[0])
+    if name == "div":
+        return float(of[0] / value[1])
+    if name == "convert_element_type":
+        return float(of[0])
+    return float("nan")
+
+
+def is_affine(degree: np.ndarray, residual: np.ndarray, equations: Sequence[int]) -> bool:
+    """Whether none of a block's equations is of a higher degree than one."""
+    return bool((degree[residual[list(equations)]] <= 1).all())

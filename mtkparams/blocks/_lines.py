@@ -1,0 +1,40 @@
+"""Lines of an array: the elements along some axes, as rows of a table or as one junction each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax.extend.core import JaxprEqn
+
+from . import _ops
+from ._builder import Builder
+from ._nodes import NONE, Ids
+
+
+def lines(x: Ids, axes: Sequence[int]) -> Ids:
+    """A table with a row for each place along the other axes."""
+    axes = tuple(axes)
+    others = tuple(i for i in range(x.ndim) if i not in axes)
+    width = int(np.prod([x.shape[i] for i in axes], dtype=int))
+    height = int(np.prod([x.shape[i] for i in others], dtype=int))
+    return x.transpose(others + axes).reshape(height, width)
+
+
+def spread(b: Builder, x: Ids, axes: Sequence[int]) -> Ids:
+    """One node for each line along `axes`; the shape is that of the other axes."""
+    others = [x.shape[i] for i in range(x.ndim) if i not in set(axes)]
+    return b.nodes.junction(lines(x, axes)).reshape(others)
+
+
+def dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """An equation all of whose results depend on all of its operands."""
+    everything = np.concatenate([o.ravel() for o in operands] or [np.empty(0, np.int64)])
+    hub = b.nodes.junction(everything[None])[0] if everything.size else NONE
+    sizes = [int(np.prod(v.aval.shape, dtype=int)) for v in eqn.outvars]  # pyright: ignore
+    return _ops.whole(b.nodes, eqn, operands, [np.full(size, hub) for size in sizes])
+
+
+def batches(x: Ids, inner: int) -> Ids:
+    """The last `inner` axes of each batch as a row."""
+    return x.reshape(int(np.prod(x.shape[: x.ndim - inner], dtype=int)), -1)
