@@ -44,9 +44,11 @@ from .problems import Ensemble as Ensemble
 from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
 from .problems import batch as batch
+from .problems import from_diffrax as from_diffrax
 from .problems import remake as remake
 from .problems import solve as solve
 from .problems import solve_ensemble as solve_ensemble
+from .problems import to_diffrax as to_diffrax
 
 # isort: split
 # After the folder of the same name: the function is what `mtk.parameters` means, also to type checkers.

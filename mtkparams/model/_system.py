@@ -12,6 +12,7 @@ from ._complete import check_system
 from ._flatten import Equation
 from ._parameter import Parameter
 from ._unknown import Unknown
+from ._vector_field import vector_field
 
 
 class System:
@@ -22,7 +23,7 @@ class System:
     - `parameters`: for each name an `mtk.Parameter` or its default. A dotted name redeclares a
       parameter of a nested system.
     - `unknowns`: for each name an `mtk.Unknown` or its initial value.
-    - `derivatives`: `f(t, u, p)`, which returns `{name: du/dt}`, or one array for all unknowns in
+    - `derivatives`: `f(t, u, p)` (for an `f(t, y, args)` see `from_vector_field`), which returns `{name: du/dt}`, or one array for all unknowns in
       their order. `u` and `p` are views: `u.x`, `p.tank.k`, `p["tank.k"]`; `u` also has the
       observed values. Any JAX function is a model.
     - `observed`: for each name a function `f(t, u, p)` of unknowns, parameters, other observed.
@@ -92,6 +93,53 @@ class System:
                 raise KindError(f"systems[{name!r}] is a mtk.System, got {type(child).__name__}.")
         _refuse_two_kinds(self)
         check_system(self)
+
+    @classmethod
+    def from_vector_field(
+        cls,
+        f: Any,
+        *,
+        unknowns: Mapping[str, Any],
+        parameters: Mapping[str, Any] | None = None,
+        state: Any = None,
+        args: Any = None,
+        observed: Mapping[str, Equation] | None = None,
+    ) -> System:
+        """A system from a vector field `f(t, y, args)` written for diffrax, which stays as it is.
+
+        **Arguments:**
+
+        - `f`: the function, or a `diffrax.ODETerm` of it.
+        - `unknowns`: names for the state, with initial values. In this order they are the entries of
+          one vector `y`; one unknown alone is `y` itself, of whatever shape.
+        - `state`: where `y` is no vector: its structure with a name in each place, such as
+          `{"pos": "x", "vel": "v"}` or `("x", "v")`.
+        - `parameters`, `observed`: as for `mtk.System`.
+        - `args`: what `f` gets: a function of the parameters, `lambda p: (p.a, p.b)`; or a structure
+          with names in it, `("a", "b")` or `{"rate": "a"}`, in which all else stays as it is. By
+          default the view of the parameters.
+
+        **Raises:** as `mtk.System`; `DeclarationError` for a state of other names than the unknowns,
+        `ShapeError` for a result that is not like the state.
+
+        !!! Example
+
+            >>> import mtkparams as mtk
+            >>> def field(t, y, args):
+            ...     alpha, beta = args
+            ...     return -alpha * y + beta
+            >>> system = mtk.System.from_vector_field(
+            ...     field, unknowns={"x": 1.0}, parameters={"a": 2.0, "b": 0.5}, args=("a", "b")
+            ... )
+            >>> mtk.ODEProblem(system)["D(x)"].item()
+            -1.5
+        """
+        return cls(
+            parameters=parameters,
+            unknowns=unknowns,
+            derivatives=vector_field(f, unknowns, state, args),
+            observed=observed,
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"A system is never changed; declare another one. ({name!r} was set.)")

@@ -1,6 +1,9 @@
 """Running a model: a problem, its solve, and the solution by name."""
 
 from . import _indexing as _indexing  # registers problems and solutions as sources of names
+from ._bare import DiffraxArguments as DiffraxArguments
+from ._bare import from_diffrax as from_diffrax
+from ._bare import to_diffrax as to_diffrax
 from ._batch import batch as batch
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import solve_ensemble as solve_ensemble
