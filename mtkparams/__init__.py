@@ -12,6 +12,11 @@ from .indexing import remake_buffer as remake_buffer
 from .indexing import setp as setp
 from .indexing import setsym as setsym
 from .indexing import unpack as unpack
+from .initialization import BrownFullBasicInit as BrownFullBasicInit
+from .initialization import CheckInit as CheckInit
+from .initialization import NoInit as NoInit
+from .initialization import OverrideInit as OverrideInit
+from .model import SOLVE as SOLVE
 from .model import Parameter as Parameter
 from .model import System as System
 from .model import Unknown as Unknown

@@ -54,6 +54,35 @@ class DeclarationError(ValueError):
     """A declaration that contradicts itself, or a name that cannot be a name."""
 
 
+class MissingGuessError(MissingValueError):
+    """Something that initialization finds, and that has no guess where to start from."""
+
+
+class StructureError(ValueError):
+    """Equations that cannot determine their unknowns, whatever the values are.
+
+    **Attributes:**
+
+    - `equations`: those that are too many, or contradict each other.
+    - `unknowns`: those that nothing determines.
+    """
+
+    def __init__(
+        self, message: str, equations: tuple[str, ...] = (), unknowns: tuple[str, ...] = ()
+    ):
+        super().__init__(message)
+        self.equations = equations
+        self.unknowns = unknowns
+
+
+class ExtraEquationsError(StructureError):
+    """More equations than values to find."""
+
+
+class ExtraUnknownsError(StructureError):
+    """More values to find than equations."""
+
+
 class SolveError(RuntimeError):
     """A solve that did not arrive; the message has the reason and advice."""
 
@@ -64,6 +93,8 @@ class DataError(ValueError):
 
 class FitError(RuntimeError):
     """A fit that cannot begin: the objective has no value at its start."""
+class InitializationError(SolveError):
+    """No consistent start was found; the message names the equations and unknowns concerned."""
 
 
 class FileError(ValueError):

@@ -9,6 +9,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ..errors import DeclarationError, ShapeError, UnknownNameError
 from ..parameters import Initial, MTKParameters
@@ -18,6 +19,7 @@ from ._flatten import Equations, Flat, flatten
 from ._model import Model, derivatives_of
 from ._parameter import Parameter
 from ._scope import refuse_unknown
+from ._solve_for import SOLVE
 
 
 def check_system(system: Any) -> None:
@@ -60,7 +62,7 @@ def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
     external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
     model = Model.of(flat, tuple(n for n in flat.unknowns if n in given or n in external))
     check_start(model, p)
-    _check_observed(model, p)
+    _check_evaluates(model, p, outermost)
     return model
 
 
@@ -70,10 +72,11 @@ def stand_in(
     """Parameters to trace equations with: ones where no value is declared."""
     filled = {}
     for name, declared in declarations.items():
-        if declared.bind is None and declared.default is None:
-            shape = (
-                shapes.get(name[len("Initial(") : -1], ()) if name.startswith("Initial(") else ()
-            )
+        if declared.bind is None and (declared.default is None or declared.default is SOLVE):
+            shape = shapes.get(name[len("Initial(") : -1], ())
+            if not name.startswith("Initial("):
+                no_shape = declared.guess is None or callable(declared.guess)
+                shape = () if no_shape else np.shape(declared.guess)
             plain = Parameter(jnp.ones(shape), tunable=declared.tunable, discrete=declared.discrete)
             filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
         else:
@@ -140,10 +143,14 @@ def check_start(model: Model, p: MTKParameters) -> None:
             )
 
 
-def _check_observed(model: Model, p: MTKParameters) -> None:
+def _check_evaluates(model: Model, p: MTKParameters, outermost: bool) -> None:
     def evaluate(p: MTKParameters) -> Any:
         t, y = _start(model, p)
         u = model.instant(t, y, p).u
-        return [jnp.asarray(u[name]) for name in model.states.bound]
+        # Initial equations may read derivatives that a parent system has yet to give.
+        at_start = model.initial_residuals(t, y, p) if outermost else {}
+        return [jnp.asarray(u[name]) for name in model.states.bound], [
+            jnp.asarray(value) for value in at_start.values()
+        ]
 
     eqx.filter_eval_shape(evaluate, p)

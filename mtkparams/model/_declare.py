@@ -20,6 +20,7 @@ from ..parameters._names import check_declarable, plain, split_index
 from ..parameters._portions import PORTIONS, VECTORS
 from ._layout import lay_out
 from ._parameter import Parameter
+from ._solve_for import SOLVE
 from ._values import take_apart
 
 
@@ -53,6 +54,12 @@ def parameters(
     """
     declared = _declared(declarations)
     declared, entries = _given(declared, values or {})
+    for name, one in declared.items():
+        if one.default is SOLVE:
+            raise DeclarationError(
+                f"{name!r} is mtk.SOLVE, to be found by the initialization of a problem; there are no "
+                "equations here that could determine it. Give it a value, or declare it in an mtk.System."
+            )
     missing = tuple(n for n, d in declared.items() if d.default is None and d.bind is None)
     if missing:
         raise _missing(declared, missing)

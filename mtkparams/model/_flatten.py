@@ -64,15 +64,17 @@ def flatten(system: Any) -> Flat:
     equations: list[Equations] = []
     _collect(system, "", parameters, unknowns, observed, equations)
     names = tuple(unknowns)
-    scoped = {
-        name: dataclasses.replace(
-            unknown, initial=at_start(unknown.initial, _prefix_of(name), names)
-        )
-        if callable(unknown.initial)
-        else unknown
-        for name, unknown in unknowns.items()
-    }
+    scoped = {name: _scoped_unknown(name, unknown, names) for name, unknown in unknowns.items()}
     return Flat(parameters, scoped, observed, tuple(equations))
+
+
+def _scoped_unknown(name: str, unknown: Unknown, names: tuple[str, ...]) -> Unknown:
+    changes = {
+        field: at_start(value, _prefix_of(name), names)
+        for field in ("initial", "guess")
+        if callable(value := getattr(unknown, field))
+    }
+    return dataclasses.replace(unknown, **changes) if changes else unknown
 
 
 def _prefix_of(name: str) -> str:

@@ -112,6 +112,11 @@ class Model:
         differential, algebraic = self.states.widths[Initials]
         return differential, algebraic
 
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """All unknowns, in the order of a vector of them."""
+        return (*self.differential, *self.algebraic)
+
     def split(self, y: Array) -> tuple[Array, Array]:
         """The differential and the algebraic part of a vector of unknowns."""
         size, algebraic = self.sizes
@@ -142,13 +147,17 @@ class Model:
 
     def start(self, p: MTKParameters) -> Array:
         """All unknowns at the start, from the initial values in `p`."""
-        values = p[[f"Initial({name})" for name in (*self.differential, *self.algebraic)]]
+        values = p[[f"Initial({name})" for name in self.unknowns]]
         return join(values, p.initials.dtype)
 
     def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:
         """`dy/dt` of the differential unknowns, shape `(differential,)`."""
-        parts = self._derivatives(self._instant(t, y, p, _no_rate))
+        parts = self.rates(t, y, p)
         return join([parts[name] for name in self.differential], y.dtype)
+
+    def rates(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+        """The derivative of each differential unknown by name."""
+        return self._derivatives(self._instant(t, y, p, _no_rate))
 
     def _derivatives(self, now: Instant) -> dict[str, Any]:
         parts: dict[str, Any] = {}

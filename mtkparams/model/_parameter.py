@@ -23,6 +23,7 @@ class Parameter:
 
     - `default`: a number, an array, a pytree of arrays (a dictionary, an `eqx.Module`), text or a
       function. `None`: no value, which `mtk.parameters(declarations, values)` must then give.
+      `mtk.SOLVE`: a float that the initialization of a problem finds.
     - `tunable`: whether a fit may change it. By default floats are tunable, integers and truth
       values are constants. `True` for an integer makes it a float.
     - `discrete`: whether events change it.
@@ -32,7 +33,8 @@ class Parameter:
       They are data of the index: nothing that is optimized can move them.
     - `scale`: the free coordinate of a fit: `"identity"`, `"log"`, `"log10"`, `"logit"`, or a
       positive number to divide by. By default it follows the bounds (`mtk.to_unconstrained`).
-    - `guess`: where a root find starts; never a condition.
+    - `guess`: where the search for it starts, if it is to be found: a number, or a function of the
+      other values. Never a condition.
     - `prior`: a distribution; kept, and used by those who know it.
     - `unit`, `description`: text for tables and plots.
     - `dtype`: of the values; a tunable one takes part in the common dtype of all tunables.

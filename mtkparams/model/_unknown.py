@@ -17,8 +17,10 @@ class Unknown:
 
     - `initial`: its value at the start: a number, an array, or a function of the parameters and of
       the other initial values, `lambda p: p.total - p.x`. It becomes the parameter
-      `mtk.Initial(name)`. `None`: no value, which the problem must then give.
-    - `guess`: where a root find starts; never a condition.
+      `mtk.Initial(name)`. `None`: no value; then it is found from the equations, or the problem
+      gives it.
+    - `guess`: where the search for it starts: a number, an array, or a function of the parameters
+      and of the other initial values. Never a condition.
     - `shape`: of an array without `initial` and `guess`; `()` by default.
     - `bounds`: `(lower, upper)` of the initial value in a fit.
     - `scale`: the free coordinate of the initial value in a fit, as in `mtk.Parameter`.

@@ -11,10 +11,11 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..errors import DeclarationError, KindError
+from ..initialization import Conditions
 from ..model import Model, System
-from ..model._complete import model_of
-from ..model._declare import parameters
+from ..model._complete import model_of, stand_in
 from ..parameters import Initial, MTKParameters
+from ._free import settle
 from ._values import place_values
 
 
@@ -29,6 +30,7 @@ class ODEProblem(eqx.Module):
     - `p`: the parameters; initial values are in its Initials portion under `mtk.Initial(name)`.
     - `t0`, `t1`: the time span.
     - `model`: the equations and names; static.
+    - `conditions`: which values at the start are found rather than given; static.
 
     !!! Example
 
@@ -47,6 +49,7 @@ class ODEProblem(eqx.Module):
     t0: Float[Array, "..."]  # noqa: UP037, dots in quotes are any axes
     t1: Float[Array, "..."]  # noqa: UP037
     model: Model = eqx.field(static=True)
+    conditions: Conditions = eqx.field(static=True)
 
     def __init__(
         self,
@@ -61,17 +64,20 @@ class ODEProblem(eqx.Module):
         - `system`: the equations.
         - `values`: by name, for parameters, unknowns (`"x"` or `mtk.Initial("x")`) and single entries
           (`"x[1]"`). A function of the others, `lambda p: p.k * p.x`, makes a value dependent: it is
-          evaluated anew whenever they change. `mtk.UNSET` takes a declared value away.
+          evaluated anew whenever they change. `mtk.UNSET` takes a declared value away: then the
+          equations must determine it. A value for an algebraic unknown is a condition as well.
+          `mtk.SOLVE` for a parameter: find it.
         - `tspan`: start and end; the end may lie before the start.
-        - `guesses`: by name of an unknown, where a root find starts.
+        - `guesses`: by name, where the search starts for what is not given.
 
-        **Raises:** `UnknownNameError`, `MissingValueError`, `BoundParameterError`, `CycleError`,
+        **Raises:** `UnknownNameError`, `MissingValueError`, `MissingGuessError`, `BoundParameterError`, `CycleError`,
         `ShapeError`, `KindError`, `NonFiniteError`, `OutOfBoundsError`.
         """
         if not isinstance(system, System):
             raise KindError(f"ODEProblem takes an mtk.System, got {type(system).__name__}.")
         flat, declared, entries = place_values(system, values or {}, guesses or {})
-        self.p = parameters(declared, entries)
+        algebraic = lambda: model_of(flat, stand_in(declared, flat.shapes())).algebraic
+        self.p, self.conditions = settle(declared, entries, flat.declarations(), algebraic)
         self.model = model_of(flat, self.p)
         self.t0, self.t1 = times(tspan, self.p)
 
@@ -86,8 +92,8 @@ class ODEProblem(eqx.Module):
 
     @property
     def u0(self) -> dict[str, Any]:
-        """The initial values by name."""
-        return {name: self.p[Initial(name)] for name in self.model.differential}
+        """The initial values by name; for what is not given and not found yet, the guess."""
+        return {name: self.p[Initial(name)] for name in self.model.unknowns}
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values."""

@@ -9,13 +9,14 @@ from typing import Any
 import equinox as eqx
 
 from ..errors import KindError
-from ..model import Parameter
+from ..initialization import Conditions
+from ..model import SOLVE, Parameter
 from ..model._complete import check_start
-from ..model._declare import parameters
 from ..parameters import MTKParameters
 from ..parameters._names import split_index
+from ._free import positions, settle
 from ._problem import ODEProblem, times
-from ._values import UNSET, put_values, stored_name
+from ._values import UNSET, put_guesses, put_values, stored_name
 
 
 def remake(
@@ -24,6 +25,7 @@ def remake(
     *,
     tspan: tuple[Any, Any] | None = None,
     p: MTKParameters | None = None,
+    guesses: Mapping[Any, Any] | None = None,
 ) -> ODEProblem:
     """A problem with some values changed; dependent values follow, the old problem stays as it is.
 
@@ -32,9 +34,10 @@ def remake(
     - `problem`: the problem.
     - `values`: by name, as for `mtk.ODEProblem`. New numbers never recompile anything, and may be
       traced. A function in place of a number, or a number in place of a function, changes what is
-      static, as does `mtk.UNSET`, which takes a value away.
+      static; so do `mtk.UNSET`, which takes a value away, and a value for what was to be found.
     - `tspan`: a new time span.
     - `p`: a parameter object of the same names to take instead of the problem's, before `values`.
+    - `guesses`: by name, where the search starts for what is not given; never recompiles either.
 
     **Raises:** as `mtk.ODEProblem`.
 
@@ -54,8 +57,8 @@ def remake(
         raise KindError(f"remake takes an mtk.ODEProblem, got {type(problem).__name__}.")
     if p is not None:
         problem = _with(problem, p=_checked(p, problem))
-    if values:
-        problem = _with_values(problem, values)
+    if values or guesses:
+        problem = _with_values(problem, values or {}, guesses or {})
     if tspan is not None:
         t0, t1 = times(tspan, problem.p)
         problem = _with(problem, t0=t0, t1=t1)
@@ -80,39 +83,55 @@ def _checked(p: MTKParameters, problem: ODEProblem) -> MTKParameters:
     return p
 
 
-def _with_values(problem: ODEProblem, values: Mapping[Any, Any]) -> ODEProblem:
-    unknowns = tuple(n for n, e in problem.model.states.entries.items() if e.bind is None)
+def _with_values(
+    problem: ODEProblem, values: Mapping[Any, Any], guesses: Mapping[Any, Any]
+) -> ODEProblem:
+    unknowns = problem.model.unknowns
     stored = {stored_name(key, unknowns): value for key, value in values.items()}
-    if len(stored) == len(values) and all(_is_value(problem, n, v) for n, v in stored.items()):
-        return _with(problem, p=problem.p.set(stored))
+    started = {stored_name(key, unknowns): guess for key, guess in guesses.items()}
+    if (
+        not problem.conditions.rules
+        and len(stored) == len(values)
+        and all(_is_value(problem, n, v) for n, v in stored.items())
+        and all(_is_guess(problem, n, v) for n, v in started.items())
+    ):
+        return _with(problem, p=problem.p.set({**stored, **started}))
+    declared = put_guesses(_declarations(problem), unknowns, guesses)
     declared, entries = put_values(
-        _declarations(problem),
-        unknowns,
-        problem.model.states.bound,
-        values,
-        problem.model.declarations,
+        declared, unknowns, problem.model.states.bound, values, problem.model.declarations
     )
-    p = parameters(declared, entries)
+    masks = {n: mask for n, mask in problem.conditions.free.items() if n not in stored}
+    system = problem.model.declarations
+    p, conditions = settle(declared, entries, system, lambda: problem.model.algebraic, masks)
     check_start(problem.model, p)
-    return _replace_static(problem, p)
+    return _replace_static(problem, p, conditions)
 
 
 def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
-    """Whether a value goes into an existing place: then nothing static changes."""
+    """Whether a value goes into an existing place that was given: then nothing static changes."""
     entries = problem.p.index.entries
     base = (split_index(name) or (name,))[0]
     entry = entries.get(name) or entries.get(base)
     if entry is None:
         # An array inside a pytree, or a name that `set` reports; `put_values` knows observed ones.
         return base not in problem.model.states.bound
-    if value is UNSET or value is None or entry.bind is not None:
+    if value is UNSET or value is SOLVE or value is None or entry.bind is not None:
+        return False
+    mask = problem.conditions.free.get(entry.name)
+    if mask is not None and mask.flat[positions(problem.p, name)].any():
         return False
     return not (callable(value) and entry.is_array and not hasattr(value, "shape"))
 
 
+def _is_guess(problem: ODEProblem, name: str, value: Any) -> bool:
+    """Whether a guess goes into the slot of something that is found."""
+    mask = problem.conditions.free.get(name)
+    return mask is not None and bool(mask.all()) and (not callable(value) or hasattr(value, "shape"))
+
+
 def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
-    """The declarations of a problem with its present values as defaults."""
-    p, declared = problem.p, {}
+    """The declarations of a problem with its present values as defaults, or as guesses."""
+    p, declared, conditions = problem.p, {}, problem.conditions
     for name, declaration in problem.model.declarations.items():
         entry = p.index.entries[name]
         about: dict[str, Any] = {"unit": declaration.unit, "description": declaration.description}
@@ -120,16 +139,26 @@ def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
             declared[name] = declaration
         elif entry.bind is not None:  # a rule that the problem was given
             declared[name] = Parameter(bind=entry.bind, **about)
+        elif name in conditions.free:
+            declaration = Parameter(**about) if declaration.bind is not None else declaration
+            missing = None if name.startswith("Initial(") else SOLVE
+            guess = conditions.rules.get(name, p[name])
+            declared[name] = dataclasses.replace(declaration, default=missing, guess=guess)
         elif declaration.bind is not None:
             declared[name] = Parameter(p[name], **about)
         else:
             declared[name] = dataclasses.replace(declaration, default=p[name])
+            if name.startswith("Initial(") and declaration.guess is None:
+                declared[name] = dataclasses.replace(declared[name], guess=p[name])
     return declared
 
 
-def _replace_static(problem: ODEProblem, p: MTKParameters) -> ODEProblem:
+def _replace_static(
+    problem: ODEProblem, p: MTKParameters, conditions: Conditions
+) -> ODEProblem:
     new = object.__new__(ODEProblem)
     for field in dataclasses.fields(problem):
         object.__setattr__(new, field.name, getattr(problem, field.name))
     object.__setattr__(new, "p", p)
+    object.__setattr__(new, "conditions", conditions)
     return new

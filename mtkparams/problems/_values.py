@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import BoundParameterError, DeclarationError, KindError, OverlapError, unknown_name
-from ..model import Parameter, System
+from ..model import SOLVE, Parameter, System
 from ..model._flatten import Flat, flatten
 from ..model._scope import at_start
 from ..parameters._names import Name, plain, split_index
@@ -32,15 +32,27 @@ def place_values(
 ) -> tuple[Flat, dict[str, Parameter], dict[str, Any]]:
     """The flat system, its declarations with `values` put in, and values of single entries."""
     flat = flatten(system)
-    declared = flat.declarations()
-    for name, guess in guesses.items():
-        if name not in flat.unknowns:
-            raise unknown_name(name, flat.unknowns, "the unknowns")
-        key = f"Initial({name})"
-        if declared[key].bind is None:
-            declared[key] = dataclasses.replace(declared[key], guess=guess)
-    declared, entries = put_values(declared, tuple(flat.unknowns), tuple(flat.observed), values)
+    unknowns = tuple(flat.unknowns)
+    declared = put_guesses(flat.declarations(), unknowns, guesses)
+    declared, entries = put_values(declared, unknowns, tuple(flat.observed), values)
     return flat, declared, entries
+
+
+def put_guesses(
+    declared: Mapping[str, Parameter], unknowns: tuple[str, ...], guesses: Mapping[str, Any]
+) -> dict[str, Parameter]:
+    """Declarations with `guesses` for unknowns and parameters put in."""
+    declared = dict(declared)
+    for key, guess in guesses.items():
+        name = stored_name(key, unknowns)
+        if name not in declared:
+            own = [n for n in declared if not n.startswith("Initial(")]
+            raise unknown_name(plain(key), [*unknowns, *own], "the unknowns and parameters")
+        if declared[name].bind is None:
+            rule = _is_rule(guess, declared[name])
+            guess = at_start(guess, "", unknowns) if rule else guess
+            declared[name] = dataclasses.replace(declared[name], guess=guess)
+    return declared
 
 
 def put_values(
@@ -98,16 +110,35 @@ def stored_name(key: Name, unknowns: tuple[str, ...]) -> str:
 
 def _with(name: str, declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
     about: dict[str, Any] = {"unit": declared.unit, "description": declared.description}
-    if value is UNSET or value is None:
-        return Parameter(None, tunable=declared.tunable, discrete=declared.discrete, **about)
+    is_unknown = name.startswith("Initial(")
+    if value is UNSET or value is None or (value is SOLVE and is_unknown):
+        if declared.bind is not None:
+            return Parameter(None, **about)
+        return dataclasses.replace(declared, default=None)
+    if value is SOLVE:
+        return _to_solve_for(name, declared, about)
     if _is_rule(value, declared):
         return Parameter(bind=at_start(value, "", unknowns), **about)
     if declared.bind is not None:
         return Parameter(value, **about)
-    return dataclasses.replace(declared, default=_in_role(name, declared.default, value))
+    role = 0.0 if declared.default is SOLVE else declared.default
+    return dataclasses.replace(declared, default=in_role(name, role, value))
 
 
-def _in_role(name: str, default: Any, value: Any) -> Any:
+def _to_solve_for(name: str, declared: Parameter, about: Mapping[str, Any]) -> Parameter:
+    if declared.bind is not None:
+        return Parameter(SOLVE, **about)
+    if declared.default is SOLVE:
+        return declared
+    if declared.default is not None and not _is_of(declared.default, np.floating):
+        raise KindError(
+            f"{name!r} is mtk.SOLVE, which only floats can be; it holds {declared.default!r}."
+        )
+    guess = declared.default if declared.guess is None else declared.guess
+    return dataclasses.replace(declared, default=SOLVE, guess=guess)
+
+
+def in_role(name: str, default: Any, value: Any) -> Any:
     """`value`, made a float where the default is one: giving a value does not change a role."""
     if not _is_of(default, np.floating):
         return value

@@ -164,7 +164,7 @@ def test_wrong_calls(problem):
         remake(problem, tspan=([0.0, 1.0], 1.0))
     with pytest.raises(errors.KindError, match="p= has other names"):
         remake(problem, p=mtk.parameters({"a": 1.0}))
-    with pytest.raises(errors.UnknownNameError, match="among the unknowns. Did you mean"):
+    with pytest.raises(errors.UnknownNameError, match="among the unknowns and parameters. Did you"):
         ODEProblem(lorenz(), {}, guesses={"xx": 1.0})
     with pytest.raises(errors.UnknownNameError, match="No 'w' among the unknowns, observed and"):
         problem["w"]
