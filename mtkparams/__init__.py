@@ -50,6 +50,10 @@ from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
 from .problems import batch as batch
 from .problems import from_diffrax as from_diffrax
+from .problems import Initialization as Initialization
+from .problems import ODEProblem as ODEProblem
+from .problems import Solution as Solution
+from .problems import initialize as initialize
 from .problems import remake as remake
 from .problems import solve as solve
 from .problems import solve_ensemble as solve_ensemble

@@ -83,6 +83,14 @@ class ExtraUnknownsError(StructureError):
     """More values to find than equations."""
 
 
+class StructureWarning(UserWarning):
+    """A part of an equation that structural analysis cannot look into; the message names it."""
+
+
+class UnderdeterminedWarning(UserWarning):
+    """Fewer equations than values to find, so that the guesses decide."""
+
+
 class SolveError(RuntimeError):
     """A solve that did not arrive; the message has the reason and advice."""
 

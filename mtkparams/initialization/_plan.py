@@ -18,8 +18,9 @@ from ..parameters import Caches, Initials, MTKParameters
 from ._conditions import Conditions
 from ._slots import Slots, entry_names, shown
 
-# What is asked: a start; the algebraic unknowns alone; a root of residuals; a steady state.
-Question: TypeAlias = Literal["start", "algebraic", "root", "steady"]
+# What is asked: a start; the algebraic unknowns alone; whether a start is one; a root of the
+# residuals; a steady state.
+Question: TypeAlias = Literal["start", "algebraic", "check", "root", "steady"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,20 +60,20 @@ class Plan:
 
     def determining(self, v: Array, args: tuple[Any, MTKParameters]) -> Array:
         """What is zero at the solution: the `rows`, as a function of what is found."""
-        return self._residual(v, args, self.rows)
+        t, p = args
+        return self._residual(t, *self.split(v, p), self.rows)
 
-    def remaining(self, v: Array, args: tuple[Any, MTKParameters]) -> Array:
-        """The equations that read nothing that is found."""
-        return self._residual(v, args, self.left_over)
+    def remaining(self, y: Array, args: tuple[Any, MTKParameters]) -> Array:
+        """The equations that read nothing that is found, as a function of all unknowns."""
+        t, p = args
+        return self._residual(t, y, p, self.left_over)
 
     @property
     def _has_own_states(self) -> bool:
         # A steady state is no initial value: what reads `Initial(x)` still means the start.
         return self.question in ("root", "steady")
 
-    def _residual(self, v: Array, args: tuple[Any, MTKParameters], rows: np.ndarray) -> Array:
-        t, p = args
-        y, p = self.split(v, p)
+    def _residual(self, t: Any, y: Array, p: MTKParameters, rows: np.ndarray) -> Array:
         values = join([*evaluate(self.model, self.question, t, y, p).values()], y.dtype)
         return values if rows.size == values.size else values[rows]
 
@@ -146,7 +147,7 @@ def _asked(
         return conditions.free
     if question == "algebraic":
         names = [f"Initial({name})" for name in model.algebraic]
-        return {n: np.ones(p[n].shape, bool) for n in names}
+        return {n: np.ones(p.index.entries[n].leaves[0].place.shape, bool) for n in names}
     if question == "root":
         return {n: mask for n, mask in conditions.free.items() if n == shown(n)}
     return {}

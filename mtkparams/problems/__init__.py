@@ -8,6 +8,8 @@ from ._batch import batch as batch
 from ._ensemble import Ensemble as Ensemble
 from ._ensemble import solve_ensemble as solve_ensemble
 from ._entry import solve as solve
+from ._initialize import Initialization as Initialization
+from ._initialize import initialize as initialize
 from ._problem import ODEProblem as ODEProblem
 from ._remake import remake as remake
 from ._solution import Solution as Solution

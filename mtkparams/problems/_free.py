@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from ..errors import MissingGuessError
 from ..initialization import Conditions
 from ..model import SOLVE, Parameter
 from ..model._declare import parameters
-from ..parameters import MTKParameters
+from ..parameters import Caches, MTKParameters
 from ..parameters._index import part_of
 from ..parameters._names import split_index
 from ._values import in_role
@@ -51,12 +52,20 @@ def settle(
             own = system[name].guess if name in system else None
             filled[name] = dataclasses.replace(d, guess=None if callable(own) else own)
     p = parameters(filled, entries)
-    found = {name: np.ones(p[name].shape, bool) & (masks or {}).get(name, True) for name in free}
+    found = {n: np.broadcast_to((masks or {}).get(n, True), p[n].shape).copy() for n in free}
     for entry in entries:
         base = (split_index(entry) or (entry,))[0]
         if base in found:
             found[base].flat[positions(p, entry)] = False
+    p = _with_room(p, sum(int(mask.sum()) for mask in found.values()))
     return p, Conditions.of(found, {n: r for n, r in rules.items() if r is not None})
+
+
+def _with_room(p: MTKParameters, size: int) -> MTKParameters:
+    """`p` with a cache for what is found, so that initialization changes no structure."""
+    if not size:
+        return p
+    return p.with_buffers({**p.buffers, Caches: (jnp.zeros(size, p.initials.dtype),)})
 
 
 def positions(p: MTKParameters, name: str) -> np.ndarray:
