@@ -46,13 +46,11 @@ from .parameters import stack as stack
 from .parameters import to_unconstrained as to_unconstrained
 from .problems import UNSET as UNSET
 from .problems import Ensemble as Ensemble
+from .problems import Initialization as Initialization
 from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
 from .problems import batch as batch
 from .problems import from_diffrax as from_diffrax
-from .problems import Initialization as Initialization
-from .problems import ODEProblem as ODEProblem
-from .problems import Solution as Solution
 from .problems import initialize as initialize
 from .problems import remake as remake
 from .problems import solve as solve

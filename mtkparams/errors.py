@@ -83,10 +83,6 @@ class ExtraUnknownsError(StructureError):
     """More values to find than equations."""
 
 
-class StructureWarning(UserWarning):
-    """A part of an equation that structural analysis cannot look into; the message names it."""
-
-
 class UnderdeterminedWarning(UserWarning):
     """Fewer equations than values to find, so that the guesses decide."""
 
@@ -101,6 +97,8 @@ class DataError(ValueError):
 
 class FitError(RuntimeError):
     """A fit that cannot begin: the objective has no value at its start."""
+
+
 class InitializationError(SolveError):
     """No consistent start was found; the message names the equations and unknowns concerned."""
 

@@ -126,10 +126,3 @@ def first_bad(start: Start) -> Start:
     bad = np.asarray(~start.is_whole)
     at = np.unravel_index(int(np.argmax(bad)), bad.shape)
     return jax.tree.map(lambda x: x[at], start) if bad.ndim else start
-
-
-def first_bad(start: Start) -> Start:
-    """The first member of a batch that is not whole."""
-    bad = np.asarray(~start.is_whole)
-    at = np.unravel_index(int(np.argmax(bad)), bad.shape)
-    return jax.tree.map(lambda x: x[at], start) if bad.ndim else start

@@ -64,9 +64,7 @@ class Start(eqx.Module):
         """An `InitializationResult`."""
         some = lambda bad: jnp.any(bad, axis=-1)
         results = InitializationResult
-        found = results.where(
-            some(self.violation > 1), results.inconsistent, results.successful
-        )
+        found = results.where(some(self.violation > 1), results.inconsistent, results.successful)
         found = results.where(some(self.status == 3), results.singular, found)
         return results.where(some(self.status == 1), results.not_converged, found)
 
@@ -126,9 +124,7 @@ def find(
     )
 
 
-def _solve(
-    own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit
-) -> Found:
+def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit) -> Found:
     settings = Settings(
         rtol=options.rtol, atol=options.atol, residual=options.rtol, max_steps=options.max_steps
     )
@@ -160,7 +156,15 @@ def _as_given(
         y, p = spoil(y, bad), _without_start(p, bad)
     status, iterations, residual, condition = _nothing(nothing.dtype)
     return Start(
-        p.with_buffers(p.buffers), y, status, iterations, residual, condition, violation, nothing, own
+        p.with_buffers(p.buffers),
+        y,
+        status,
+        iterations,
+        residual,
+        condition,
+        violation,
+        nothing,
+        own,
     )
 
 
@@ -168,7 +172,9 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     """How far each equation that is left over is from zero, in units of what is tolerated."""
     if not own.left_over.size:
         return jnp.zeros(0, v.dtype)
-    v, args = jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (v, args))
+    v, args = jax.tree.map(
+        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (v, args)
+    )
     t, p = args
     y, p = own.split(v, p)
 
@@ -181,7 +187,9 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     value, push = jax.linearize(remaining, *at)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (_PROBES, y.size + p.tunable.size))
     signs = jnp.asarray(signs, y.dtype)
-    terms = jax.vmap(lambda s: push(s[: y.size] * y, s[y.size :].astype(p.tunable.dtype) * p.tunable))
+    terms = jax.vmap(
+        lambda s: push(s[: y.size] * y, s[y.size :].astype(p.tunable.dtype) * p.tunable)
+    )
     size = jnp.max(jnp.abs(terms(signs)), axis=0)
     least = float(jnp.finfo(v.dtype).eps) ** 0.5
     rtol = least if options.rtol is None else options.rtol

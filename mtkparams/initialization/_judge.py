@@ -54,7 +54,8 @@ def judge(plan: Plan, fully_determined: bool | None) -> None:
         cure = "Give a value to one of them, or an equation in mtk.System(initial_equations=)."
         raise ExtraUnknownsError(text + cure, (), under)
     warnings.warn(
-        text + "What is nearest to the guesses is taken, so results and derivatives depend on them.",
+        text
+        + "What is nearest to the guesses is taken, so results and derivatives depend on them.",
         UnderdeterminedWarning,
         stacklevel=2,
     )
@@ -74,7 +75,7 @@ def _of_parts(plan: Plan, which: str) -> tuple[tuple[str, ...], tuple[str, ...]]
     if plan.structure is None:
         return (), ()
     parts = getattr(plan.structure.parts, which)
-    rows = [plan.rows[i] for part in parts for i in part.equations]
+    rows = [int(plan.rows[i]) for part in parts for i in part.equations]
     columns = [i for part in parts for i in part.unknowns]
     return named(plan.equations, rows), named(plan.unknowns, columns)
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ..blocks import Structure, analyse
 from ..model import Model
 from ..model._model import join
-from ..parameters import Caches, Initials, MTKParameters
+from ..parameters import Caches, MTKParameters
 from ._conditions import Conditions
 from ._slots import Slots, entry_names, shown
 
@@ -146,8 +146,7 @@ def _asked(
     if question == "start":
         return conditions.free
     if question == "algebraic":
-        names = [f"Initial({name})" for name in model.algebraic]
-        return {n: np.ones(p.index.entries[n].leaves[0].place.shape, bool) for n in names}
+        return {f"Initial({n})": np.ones(_shape(model, n), bool) for n in model.algebraic}
     if question == "root":
         return {n: mask for n, mask in conditions.free.items() if n == shown(n)}
     return {}
@@ -155,5 +154,5 @@ def _asked(
 
 def _shape(model: Model, name: str) -> tuple[int, ...]:
     place = model.states.entries[name].leaves[0].place
-    assert place is not None and place.portion is Initials
+    assert place is not None
     return place.shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from jax.core import Tracer
@@ -68,7 +67,9 @@ class Report:
         order = np.array([0, 3, 1, 2])  # by how bad it is: solved, waits, singular, failed
         severity = worst(order[status])
         status = np.argsort(order)[severity]
-        rows = zip(self._listed, status, worst(iterations), worst(residual), worst(condition), strict=True)
+        rows = zip(
+            self._listed, status, worst(iterations), worst(residual), worst(condition), strict=True
+        )
         self.blocks = tuple(
             BlockReport(i, b, _STATUS[int(s)], int(n), float(r), float(c))
             for i, (b, s, n, r, c) in enumerate(rows)
@@ -106,7 +107,9 @@ def _table(blocks: tuple[BlockReport, ...]) -> list[str]:
     head = ("", "unknowns", "equations", "kind", "status", "iterations", "residual", "condition")
     rows = [head, *map(_row, blocks[:_ROWS])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     bad = [b.number for b in blocks[_ROWS:] if b.status != "solved"]
     if len(blocks) > _ROWS:
         lines.append(f"... and {len(blocks) - _ROWS} more blocks, {len(bad)} of them not solved")
@@ -128,5 +131,3 @@ def _row(one: BlockReport) -> tuple[str, ...]:
 
 def _names(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (f", +{len(names) - 3}" if len(names) > 3 else "")
-
-

@@ -17,6 +17,4 @@ class InitializationResult(eqx.Enumeration):
         "The values fulfil the equations and do not depend on them smoothly: the Jacobian is singular "
         "there, and a derivative has no meaning."
     )
-    inconsistent = (
-        "The values given contradict the equations: more is given than they leave open."
-    )
+    inconsistent = "The values given contradict the equations: more is given than they leave open."

@@ -78,9 +78,7 @@ def positions(p: MTKParameters, name: str) -> np.ndarray:
 def _is_free(name: str, declared: Parameter) -> bool:
     if declared.bind is not None:
         return False
-    return declared.default is SOLVE or (
-        declared.default is None and name.startswith("Initial(")
-    )
+    return declared.default is SOLVE or (declared.default is None and name.startswith("Initial("))
 
 
 def _filled(name: str, declared: Parameter) -> Parameter:

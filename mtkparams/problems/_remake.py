@@ -126,7 +126,9 @@ def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
 def _is_guess(problem: ODEProblem, name: str, value: Any) -> bool:
     """Whether a guess goes into the slot of something that is found."""
     mask = problem.conditions.free.get(name)
-    return mask is not None and bool(mask.all()) and (not callable(value) or hasattr(value, "shape"))
+    return (
+        mask is not None and bool(mask.all()) and (not callable(value) or hasattr(value, "shape"))
+    )
 
 
 def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
@@ -153,9 +155,7 @@ def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
     return declared
 
 
-def _replace_static(
-    problem: ODEProblem, p: MTKParameters, conditions: Conditions
-) -> ODEProblem:
+def _replace_static(problem: ODEProblem, p: MTKParameters, conditions: Conditions) -> ODEProblem:
     new = object.__new__(ODEProblem)
     for field in dataclasses.fields(problem):
         object.__setattr__(new, field.name, getattr(problem, field.name))

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from initialization.models import CUBIC_GRADIENT, CUBIC_Z, cubic_chain
 
 import mtkparams as mtk
-from initialization.models import CUBIC_GRADIENT, CUBIC_Z, cubic_chain
 
 # A tunable, a constant and an initial value; `a` has no part in it.
 NAMES = ["a", "b", "c", mtk.Initial("x")]
@@ -117,7 +117,9 @@ def by_portion():
         init = mtk.initialize(mtk.remake(chain(), p=p))
         return init["y"] + init["z"]
 
-    return jax.jit(lambda p: (f(p), jax.grad(f)(p), jax.jvp(f, (p,), (jax.tree.map(jnp.ones_like, p),))[1]))
+    return jax.jit(
+        lambda p: (f(p), jax.grad(f)(p), jax.jvp(f, (p,), (jax.tree.map(jnp.ones_like, p),))[1])
+    )
 
 
 @pytest.mark.parametrize("kind", ["plain", "shared", "poisoned", "donated"])
