@@ -26,7 +26,7 @@ _START = b"PK\x03\x04"  # of every zip archive; the name of its first member is 
 
 
 def pack(header: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
-    """The bytes of a file; equal contents give equal bytes."""
+    """The bytes of a file; equal contents give equal bytes. A `header` may name another format."""
     header = {"format": FORMAT, "version": VERSION, "library": _library(), **header}
     text = json.dumps(header, allow_nan=False, separators=(",", ":"))
     file = io.BytesIO()
@@ -41,14 +41,16 @@ def pack(header: Mapping[str, Any], members: Mapping[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def unpack(content: bytes, path: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The header and the members of a file, after all of its bytes were checked."""
+def unpack(
+    content: bytes, path: str, kind: str = FORMAT
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The header and the members of a file of a `kind`, after all of its bytes were checked."""
     if _digest(memoryview(content)) != content[-_DIGITS:]:
         raise FileError(_what_is_wrong(content, path))
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             header = json.loads(archive.read(_HEADER))
-            _check_version(header, path)
+            _check_version(header, path, kind)
             members = {n: archive.read(n) for n in archive.namelist() if n != _HEADER}
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
         raise FileError(_foreign(content, path)) from error
@@ -59,9 +61,12 @@ def _digest(content: memoryview) -> bytes:
     return hashlib.sha256(content[:-_DIGITS]).hexdigest().encode("ascii")
 
 
-def _check_version(header: Any, path: str) -> None:
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise FileError(f"{path} is no parameter file: its header does not say {FORMAT!r}.")
+def _check_version(header: Any, path: str, kind: str) -> None:
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != kind:
+        raise FileError(
+            f"{path} is a file of another kind: its header does not say {kind!r}, it says {found!r}."
+        )
     version = header.get("version")
     if version != VERSION:
         raise FileError(

@@ -1,0 +1,45 @@
+"""What a run is, so that a checkpoint of another one is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..io._arrays import on_host, to_npy
+
+# Where an object has no other name than its address.
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+def software() -> str:
+    """What computes: versions and device. Equal software gives equal bits."""
+    return f"jax {jax.__version__} on {jax.default_backend()}"
+
+
+def of_arrays(tree: Any) -> str:
+    """A digest of all arrays in a pytree: values, shapes and dtypes, in order."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = jax.tree_util.keystr(path)
+        is_array = isinstance(leaf, jax.Array | np.ndarray)
+        digest.update(to_npy(on_host(leaf, name)) if is_array else repr(leaf).encode())
+    return digest.hexdigest()[:16]
+
+
+def of_program(f: Callable[..., Any], *arguments: Any) -> str:
+    """A digest of what JAX makes of `f`: the same program, with the same constants inside.
+
+    Functions compare by what they compute, so that a run is known again in another process, and a
+    learning rate inside of a closure counts.
+    """
+    program = jax.make_jaxpr(f)(*arguments)
+    digest = hashlib.sha256(_ADDRESS.sub("", str(program)).encode())
+    for constant in program.consts:
+        is_array = isinstance(constant, jax.Array | np.ndarray)
+        digest.update(to_npy(on_host(constant, "a constant")) if is_array else b"-")
+    return digest.hexdigest()[:16]
