@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,7 +14,18 @@ from jaxtyping import Array, Float
 from ..parameters import MTKParameters
 from ..problems import ODEProblem, remake
 from ._objective import Kind, Objective
+from ._plots import plot
+from ._profile import Profiles
+from ._profile_of import profile
+from ._report import Report
+from ._report_summary import Summary, summarise
 from ._run import CONVERGED, MESSAGES, PATIENCE, STEPS
+from ._uncertainty import Uncertainty
+from ._uncertainty_bands import Band, bands
+from ._uncertainty_of import Estimate, propagate, uncertainty
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class FitResult(eqx.Module):
@@ -96,6 +109,77 @@ class FitResult(eqx.Module):
     def predictions(self) -> dict[str, dict[str, Array]]:
         """What the fitted model says in place of the data, by table and column."""
         return self.objective.predictions(jnp.asarray(self.v))
+
+    @functools.cached_property
+    def uncertainty(self) -> Uncertainty:
+        """How well the data determine the values; computed when it is first asked for.
+
+        **Raises:** `KindError` for a loss that is no likelihood.
+        """
+        return uncertainty(self.objective, self.v, start=self.start)
+
+    @property
+    def stderr(self) -> dict[str, float]:
+        """Standard errors by label: NaN for a value at its bound, infinite for one that is open."""
+        return self.uncertainty.stderr
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the values, shape `(n, n)`."""
+        return self.uncertainty.covariance
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Of the values, shape `(n, n)`."""
+        return self.uncertainty.correlation
+
+    def estimate(self, spec: Any) -> Estimate:
+        """The value of anything that `result.p[spec]` reads, with its standard error to first order.
+
+        **Arguments:**
+
+        - `spec`: a name, also of a dependent parameter; a function such as `lambda p: p.a * p.b`;
+          or a list or dictionary of those.
+        """
+        return propagate(self.objective, self.v, self.uncertainty, spec)
+
+    def profile(self, names: str | Iterable[str] | None = None, level: float = 0.95) -> Profiles:
+        """Confidence intervals by profile likelihood, as `mtk.fitting.profile`.
+
+        **Arguments:**
+
+        - `names`: labels of free values; all by default.
+        - `level`: of the intervals.
+        """
+        return profile(self.objective, self.v, names, level=level, errors=self.uncertainty)
+
+    def bands(self, ts: Any = None, level: float = 0.95) -> dict[str, dict[str, Band]]:
+        """The fitted curves behind all data columns with confidence bands, by condition and column.
+
+        **Arguments:**
+
+        - `ts`: times inside of the time span; by default 200 up to the last data.
+        - `level`: of the bands, at each time alone.
+        """
+        return bands(self.objective, self.v, self.uncertainty, ts, level)
+
+    @functools.cached_property
+    def summary(self) -> Summary:
+        """All that the report says, as data."""
+        return summarise(self, None if self.kind == "loss" else self.uncertainty)
+
+    def report(self, least: float = 0.5) -> Report:
+        """Values with errors, how good the fit is and why it stopped, to be printed or shown.
+
+        **Arguments:**
+
+        - `least`: correlations below this size are left out.
+        """
+        return Report(self.summary, least)
+
+    def plot(self, level: float = 0.95) -> Figure:
+        """The data, the fitted curves with confidence bands, and residuals, as `mtk.fitting.plot`."""
+        return plot(self, level)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} = {x:.5g}" for name, x in list(self.values.items())[:8])

@@ -148,7 +148,10 @@ def of_least_squares(
       otherwise it is 1, as it is where the noise is known.
     - `model`: the residuals at other values, to try out what is said of open directions.
     """
-    held, sides = _sides(values, lower, upper, start)
+    slope, curvature = jacobian.T @ residuals, (jacobian**2).sum(0)
+    mean = float(residuals @ residuals) / max(residuals.size - values.size, 1) if scale else 1.0
+    unit = mean if mean > 0 else 1.0
+    held, sides = _sides(values, lower, upper, start, slope / unit, curvature / unit)
     # The rank does not depend on the variance, and the variance depends on the rank.
     spread = from_jacobian(jacobian, values, held, 1.0, _rcond(jacobian, 0.5))
     freedom = residuals.size - spread.rank
@@ -163,6 +166,7 @@ def of_least_squares(
 
 def of_likelihood(
     hessian: np.ndarray,
+    slope: np.ndarray,
     count: int,
     values: np.ndarray,
     labels: Sequence[str],
@@ -175,12 +179,13 @@ def of_likelihood(
 
     **Arguments:**
 
-    - `hessian`: of the negative log-likelihood (or log-posterior), shape `(entries, entries)`.
+    - `hessian`, `slope`: second and first derivatives of the negative log-likelihood (or
+      log-posterior), shapes `(entries, entries)` and `(entries,)`.
     - `count`: the number of data.
     - `values`, `labels`, `lower`, `upper`, `start`, `model`: as for `of_least_squares`; the model may
       be the negative log-likelihood itself.
     """
-    held, sides = _sides(values, lower, upper, start)
+    held, sides = _sides(values, lower, upper, start, slope, np.diag(hessian))
     spread = from_hessian(hessian, values, held, _rcond(hessian, 0.7))
     freedom = count - spread.rank
     return _uncertainty(spread, values, labels, sides, model, 1.0, freedom, "likelihood", False)
@@ -201,10 +206,8 @@ def _uncertainty(
     return Uncertainty(values, spread, variance, freedom, found, tuple(labels), sides, kind, scaled)
 
 
-def _sides(
-    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, start: np.ndarray
-) -> tuple[np.ndarray, tuple[Side, ...]]:
-    low, high = at_bounds(values, lower, upper, start)
+def _sides(values: np.ndarray, *of_values: np.ndarray) -> tuple[np.ndarray, tuple[Side, ...]]:
+    low, high = at_bounds(values, *of_values)
     sides: list[Side] = [
         "lower" if a else "upper" if b else "" for a, b in zip(low, high, strict=True)
     ]

@@ -118,19 +118,34 @@ def from_hessian(hessian: np.ndarray, values: np.ndarray, held: np.ndarray, rcon
 
 
 def at_bounds(
-    values: np.ndarray, lower: np.ndarray, upper: np.ndarray, start: np.ndarray
+    values: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    start: np.ndarray,
+    slope: np.ndarray,
+    curvature: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which entries lie on their lower, and which on their upper bound, to six digits.
+    """Which entries lie on their lower, and which on their upper bound.
 
-    Of the bound itself; one that is zero has no digits, and those of the start are taken.
+    Those are the ones that equal it to six digits (of the bound; of the start, where that is zero),
+    and those that the loss pushes against it from nearby: coordinates that keep bounds never reach
+    them.
+
+    **Arguments:**
+
+    - `slope`, `curvature`: of the loss in each entry alone, in units of the variance of the noise.
     """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alone = 1 / np.sqrt(curvature)  # the error of each if the others were known
+        push = slope * alone
 
-    def near(bound: np.ndarray) -> np.ndarray:
+    def near(bound: np.ndarray, pushed: np.ndarray) -> np.ndarray:
         finite = np.isfinite(bound)
         size = np.where(bound == 0, np.abs(start) * 1e-2, np.abs(bound))
-        return finite & (np.abs(values - np.where(finite, bound, 0.0)) <= 1e-6 * size)
+        distance = np.abs(values - np.where(finite, bound, 0.0))
+        return finite & ((distance <= 1e-6 * size) | (pushed & (distance < 0.01 * alone)))
 
-    return near(lower) | (values < lower), near(upper) | (values > upper)
+    return near(lower, push > 0.03) | (values < lower), near(upper, push < -0.03) | (values > upper)
 
 
 def correlations(covariance: np.ndarray) -> np.ndarray:

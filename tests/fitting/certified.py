@@ -7,7 +7,7 @@ estimates, their standard deviations and the residual sum of squares, to 11 digi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 
 class DataSet(NamedTuple):
-    model: Callable[[Array, Array], Array]  # of the parameters and x
+    model: Callable[[Any, Any], Array]  # of the parameters and x
     x: np.ndarray
     y: np.ndarray
     certified: np.ndarray

@@ -31,7 +31,7 @@ def likelihood(hessian, values, **rest):
     n = values.size
     low, high = np.full(n, -np.inf), np.full(n, np.inf)
     labels = [f"b{i + 1}" for i in range(n)]
-    return of_likelihood(hessian, 100, values, labels, low, high, values, **rest)
+    return of_likelihood(hessian, np.zeros(n), 100, values, labels, low, high, values, **rest)
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -111,6 +111,17 @@ def test_entries_at_a_bound_are_held():
     assert u.freedom == 7
     assert [u.stderr["b1"], u.stderr["b3"]] == pytest.approx(list(without.stderr.values()))
     assert "the errors of the others are those with it fixed" in u.notes[0]
+
+
+def test_entries_that_are_pushed_against_a_bound_are_at_it():
+    # As coordinates that keep bounds leave them: near, with a slope that no bound would stop.
+    jacobian, residuals = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]), np.array([0.9, 0.0, 1.0])
+    values = np.array([0.001, 0.001])
+    u = least_squares(jacobian, residuals, values, scale=False, lower=0.0)
+    assert u.at_bound == ("lower", "")
+    # Far from the bound a slope is that of a fit that has not arrived.
+    away = least_squares(jacobian, residuals, np.array([0.5, 0.5]), scale=False, lower=0.0)
+    assert away.at_bound == ("", "")
 
 
 @pytest.mark.parametrize(
