@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -18,25 +20,8 @@ from ..io._arrays import Host, from_npy, on_host, to_npy
 from ..io._atomic import write_atomically
 
 _FORMAT = "mtkparams checkpoint"
-_FILE = "checkpoint.mtk"
 # What may differ and only deserves a word: another version of JAX may round differently.
 SOFTWARE = "software"
-
-
-class Kept(NamedTuple):
-    """What a checkpoint holds.
-
-    **Attributes:**
-
-    - `step`: how many steps were made; `state`: the pytree of arrays after them.
-    - `history`: what has grown by the steps, such as the losses, shape `(any, ...)`.
-    - `seconds`: the time that they took.
-    """
-
-    step: int
-    state: Any
-    history: np.ndarray
-    seconds: float
 
 
 class Checkpoint:
@@ -58,7 +43,7 @@ class Checkpoint:
         self.folder = Path(folder)
         self.every = every
         self.about = dict(about)
-        self._last: int | None = None
+        self.name = "checkpoint"
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> Checkpoint:
@@ -77,14 +62,21 @@ class Checkpoint:
     @property
     def path(self) -> Path:
         """The file."""
-        return self.folder / _FILE
+        return self.folder / f"{self.name}.mtk"
 
-    def load(self, like: Any) -> Kept | None:
+    def part(self, number: int) -> Checkpoint:
+        """A checkpoint of its own for one part of the run, in the same folder."""
+        part = copy.copy(self)
+        part.name = f"{self.name}-{number}"
+        return part
+
+    def load(self, like: Any) -> Any:
         """What was kept last, or `None` where nothing is kept yet.
 
         **Arguments:**
 
-        - `like`: a pytree of arrays with the structure, shapes and dtypes of the state.
+        - `like`: a pytree with the structure, shapes and dtypes of the state. An array whose last
+          axis has no entries stands for one that grows. What is no array is taken from here.
 
         **Raises:** `MismatchError` that says what differs, for the checkpoint of another run;
         `FileError` for one that is damaged.
@@ -96,41 +88,39 @@ class Checkpoint:
             return None
         header, members = unpack(content, what, _FORMAT)
         self._compare(header["about"], what)
-        leaves, structure = jax.tree_util.tree_flatten_with_path(like)
         stored = {one["path"]: one for one in header["state"]}
+        arrays, others = eqx.partition(like, eqx.is_array)
+        leaves, structure = jax.tree_util.tree_flatten_with_path(arrays)
         found = []
         for number, (path, leaf) in enumerate(leaves):
             name = jax.tree_util.keystr(path)
-            host = on_host(leaf, name)
-            now = {"path": name, "dtype": host.dtype, "shape": list(host.shape)}
-            if stored.get(name) != now or len(stored) != len(leaves):
+            own, kept = _about(name, on_host(leaf, name)), stored.get(name)
+            if len(stored) != len(leaves) or kept is None or not _is_like(kept, own):
                 raise MismatchError(
-                    f"{what} holds another state than this run has: {name} is {stored.get(name)} "
-                    f"there, and {now} here. {self._advice()}"
+                    f"{what} holds another state than this run has: {name} is {kept} there, and {own} "
+                    f"here. {self._advice()}"
                 )
-            found.append(_as(from_npy(members[f"{number}.npy"], host.dtype), leaf))
-        self._last = header["step"]
-        history = from_npy(members["history.npy"], header["history"]).data
-        state = jax.tree.unflatten(structure, found)
-        return Kept(header["step"], state, history, header["seconds"])
+            host = from_npy(members[f"{number}.npy"], kept["dtype"])
+            found.append(host.data if isinstance(leaf, np.ndarray) else host.on_device())
+        return eqx.combine(jax.tree.unflatten(structure, found), others)
 
-    def is_due(self, step: int) -> bool:
-        """Whether so many steps were made since the last checkpoint that one is due."""
-        return step >= (self._last or 0) + self.every
+    def save(self, steps: int, state: Any) -> None:
+        """Keeps a state in place of what was kept before.
 
-    def save(self, step: int, state: Any, history: np.ndarray, seconds: float = 0.0) -> None:
-        """Keeps a state in place of what was kept before; the arguments are those of `Kept`."""
-        grown = on_host(np.asarray(history), "history")
-        members, about = {"history.npy": to_npy(grown)}, []
-        for number, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(state)[0]):
+        **Arguments:**
+
+        - `steps`: how many were made; for people who look into the file.
+        - `state`: a pytree, of which the arrays are kept.
+        """
+        members, about = {}, []
+        arrays = eqx.filter(state, eqx.is_array)
+        for number, (path, leaf) in enumerate(jax.tree_util.tree_flatten_with_path(arrays)[0]):
             name = jax.tree_util.keystr(path)
             host = on_host(leaf, name)
-            about.append({"path": name, "dtype": host.dtype, "shape": list(host.shape)})
+            about.append(_about(name, host))
             members[f"{number}.npy"] = to_npy(host)
-        header = {"format": _FORMAT, "step": step, "about": self.about, "state": about}
-        header |= {"history": grown.dtype, "seconds": seconds}
+        header = {"format": _FORMAT, "steps": steps, "about": self.about, "state": about}
         write_atomically(self.path, pack(header, members))
-        self._last = step
 
     def _compare(self, stored: Mapping[str, str], what: str) -> None:
         now = self.about
@@ -159,8 +149,15 @@ class Checkpoint:
         return f"Give another folder, or delete {os.fspath(self.folder)!r} to start from the beginning."
 
 
-def _as(host: Host, like: Any) -> Any:
-    return host.data if isinstance(like, np.ndarray) else host.on_device()
+def _about(name: str, host: Host) -> dict[str, Any]:
+    return {"path": name, "dtype": host.dtype, "shape": list(host.shape)}
+
+
+def _is_like(kept: dict[str, Any], own: dict[str, Any]) -> bool:
+    shape = own["shape"]
+    if shape[-1:] == [0]:  # grows
+        return kept["dtype"] == own["dtype"] and kept["shape"][:-1] == shape[:-1]
+    return kept == own
 
 
 def _locked(path: Path, folder: Path) -> IO[str]:

@@ -32,29 +32,32 @@ def bits(tree):
 
 
 def test_round_trip_is_bit_for_bit(tmp_path):
+    like = (state(), np.zeros(0), jnp.sin)
     with Checkpoint(tmp_path / "run", 10, ABOUT) as checkpoint:
-        assert checkpoint.load(state()) is None
-        assert not checkpoint.is_due(9)
-        assert checkpoint.is_due(10)
-        checkpoint.save(12, state(1), np.arange(12.0), 3.5)
-        assert not checkpoint.is_due(21)
-        assert checkpoint.is_due(22)
+        assert checkpoint.load(like) is None
+        checkpoint.save(12, (state(1), np.arange(12.0), jnp.cos))
     with Checkpoint(tmp_path / "run", 10, ABOUT) as again:
-        kept = again.load(state())
-        assert not again.is_due(21)
-    assert kept is not None
-    assert (kept.step, kept.seconds) == (12, 3.5)
-    assert bits(kept.state) == bits(state(1))
-    assert jax.tree.structure(kept.state) == jax.tree.structure(state(1))
-    np.testing.assert_array_equal(kept.history, np.arange(12.0))
+        kept, losses, function = again.load(like)
+    assert bits(kept) == bits(state(1))
+    assert jax.tree.structure(kept) == jax.tree.structure(state(1))
+    np.testing.assert_array_equal(losses, np.arange(12.0))  # grown
+    assert function is jnp.sin  # code stays in the code
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [".lock", "checkpoint.mtk"]
+
+
+def test_parts_have_a_file_each(tmp_path):
+    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+        checkpoint.part(0).save(1, state(3))
+        assert checkpoint.part(1).load(state()) is None
+        assert bits(checkpoint.part(0).load(state())) == bits(state(3))
+        assert checkpoint.load(state()) is None
 
 
 def test_equal_states_give_equal_bytes(tmp_path):
     contents = []
     for name in "ab":
         with Checkpoint(tmp_path / name, 1, ABOUT) as checkpoint:
-            checkpoint.save(1, state(), np.zeros(1))
+            checkpoint.save(1, state())
             contents.append(checkpoint.path.read_bytes())
     assert contents[0] == contents[1]
 
@@ -72,7 +75,7 @@ def test_equal_states_give_equal_bytes(tmp_path):
 )
 def test_another_run_is_refused_and_told_why(tmp_path, change, text):
     with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
-        checkpoint.save(1, state(), np.zeros(1))
+        checkpoint.save(1, state())
     with Checkpoint(tmp_path, 1, {**ABOUT, **change}) as other:
         with pytest.raises(MismatchError, match=text) as caught:
             other.load(state())
@@ -84,7 +87,7 @@ def test_another_run_is_refused_and_told_why(tmp_path, change, text):
 
 def test_another_state_is_refused(tmp_path):
     with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
-        checkpoint.save(1, state(), np.zeros(1))
+        checkpoint.save(1, state())
         with pytest.raises(MismatchError, match=r"\['z'\].*float64.*float32"):
             checkpoint.load({**state(), "z": jnp.zeros(3, jnp.float32)})
         with pytest.raises(MismatchError, match="another state than this run"):
@@ -93,7 +96,7 @@ def test_another_state_is_refused(tmp_path):
 
 def test_other_software_is_a_warning(tmp_path):
     with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
-        checkpoint.save(1, state(), np.zeros(1))
+        checkpoint.save(1, state())
     with Checkpoint(tmp_path, 1, {**ABOUT, "software": "jax 2"}) as other:
         with pytest.warns(MismatchWarning, match="with jax 1, and this is jax 2.*last digits"):
             assert other.load(state()) is not None
@@ -101,7 +104,7 @@ def test_other_software_is_a_warning(tmp_path):
 
 def test_damage_and_other_files_are_errors(tmp_path):
     with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
-        checkpoint.save(1, state(), np.zeros(1))
+        checkpoint.save(1, state())
         content = checkpoint.path.read_bytes()
         checkpoint.path.write_bytes(content[: len(content) // 2])
         with pytest.raises(FileError, match="cut short"):
