@@ -4,6 +4,8 @@ from ._drive import Status as Status
 from ._fit import fit as fit
 from ._fit import least_squares as least_squares
 from ._fit import minimise as minimise
+from ._keep import load as load
+from ._keep import save as save
 from ._noise import LogNormal as LogNormal
 from ._noise import Normal as Normal
 from ._objective import Objective as Objective

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from ..parameters import MTKParameters
 from ..problems import ODEProblem, remake
+from ._keep_target import OfFile
 from ._objective import Kind, Objective
 from ._plots import plot
 from ._profile import Profiles
@@ -116,6 +117,9 @@ class FitResult(eqx.Module):
 
         **Raises:** `KindError` for a loss that is no likelihood.
         """
+        target = self.objective.target
+        if isinstance(target, OfFile):
+            return target.known()
         return uncertainty(self.objective, self.v, start=self.start)
 
     @property
@@ -166,6 +170,9 @@ class FitResult(eqx.Module):
     @functools.cached_property
     def summary(self) -> Summary:
         """All that the report says, as data."""
+        target = self.objective.target
+        if isinstance(target, OfFile):
+            return target.summary
         return summarise(self, None if self.kind == "loss" else self.uncertainty)
 
     def report(self, least: float = 0.5) -> Report:

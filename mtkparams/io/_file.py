@@ -49,6 +49,11 @@ def save(path: str | os.PathLike[str], p: MTKParameters) -> None:
         [1.0, 2.0]
     """
     check_object(p, "What mtk.io.save(path, p) writes")
+    write_atomically(path, to_bytes(p))
+
+
+def to_bytes(p: MTKParameters) -> bytes:
+    """The content of a file that holds `p`."""
     buffers: dict[str, Any] = {}
     members: dict[str, bytes] = {}
     for at, host in hosts_of(p).items():
@@ -57,7 +62,7 @@ def save(path: str | os.PathLike[str], p: MTKParameters) -> None:
             continue
         buffers[_key(at)] = {"dtype": host.dtype, "shape": list(host.shape)}
         members[f"{_key(at)}.npy"] = to_npy(host)
-    write_atomically(path, pack({"buffers": buffers, **describe(p.index)}, members))
+    return pack({"buffers": buffers, **describe(p.index)}, members)
 
 
 def load(
@@ -95,8 +100,14 @@ def load(
     """
     if like is not None:
         check_object(like, "What mtk.io.load(path, like=p) loads into")
-    what = repr(os.fspath(path))
-    header, members = unpack(Path(path).read_bytes(), what)
+    return from_bytes(Path(path).read_bytes(), repr(os.fspath(path)), like, strict)
+
+
+def from_bytes(
+    content: bytes, what: str, like: MTKParameters | None = None, strict: bool = True
+) -> MTKParameters:
+    """The object in the content of a file; `what` names it in errors."""
+    header, members = unpack(content, what)
     stored = _read(header, members, what)
     if like is not None:
         return load_like(stored, like, strict, what)
