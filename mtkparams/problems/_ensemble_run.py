@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import diffrax
@@ -18,6 +19,7 @@ from jaxtyping import Array
 from ..errors import KindError, ShapeError, SolveError
 from ..model import Model
 from ..parameters._axes import in_axes, is_list, members
+from ..parameters._fingerprint import fingerprint
 from ..parameters._names import plain
 from ._ensemble import Ensemble
 from ._entry import solve
@@ -58,6 +60,23 @@ class _Plan:
     @property
     def room(self) -> int:
         return len(self.devices) * self.chunks * self.width
+
+
+class _Output:
+    """The function `output=`. Written as a lambda in each call it is a new one, and yet the same."""
+
+    def __init__(self, f: FunctionType):
+        self.f = f
+        self.key = fingerprint(f)
+
+    def __call__(self, solution: Solution) -> Any:
+        return self.f(solution)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Output) and (self.f is other.f or self.key == other.key)
+
+    def __hash__(self) -> int:
+        return hash(self.f.__code__.co_code)
 
 
 class _Task(eqx.Module):
@@ -109,10 +128,12 @@ def run_ensemble(
     owners = tuple(jax.local_devices() if devices is None else devices)
     if not owners:
         raise KindError("devices= is a sequence of JAX devices, got an empty one.")
-    task = _Task(common, solver, _as_arrays(options), output)
-    kept, result = _all(task, (own, values), size, chunk, memory, owners)
+    # A Module may hold arrays, which are arguments of what is compiled; a function is a part of it.
+    keep = _Output(output) if isinstance(output, FunctionType) else output
+    task = _Task(common, solver, _as_arrays(options), keep)
+    kept, result, all_arrived = _all(task, (own, values), size, chunk, memory, owners)
     ensemble = Ensemble(kept, result, values)
-    if not throw:
+    if not throw or (not isinstance(all_arrived, Tracer) and all_arrived):
         return ensemble
     texts = advice(problem.model, options.get("max_steps", 100_000))
     return _raise_failure(ensemble, problem.model, texts)
@@ -155,7 +176,7 @@ def _all(
     chunk: int,
     memory: int | None,
     devices: tuple[Any, ...],
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, Array]:
     inputs, settings = eqx.partition(inputs, eqx.is_array)
     if memory is not None:
         one = jax.tree.map(lambda x: x[0], inputs)
@@ -192,7 +213,8 @@ def _all(
         )
         spread = sharded if both_ways else sharded_in_reverse
         found = spread(in_chunks, plan.devices, shared, inputs)
-    return eqx.combine(jax.tree.map(lambda x: x[:size], found), statics[0])
+    kept, result = eqx.combine(jax.tree.map(lambda x: x[:size], found), statics[0])
+    return kept, result, jnp.all(arrived(result))
 
 
 def _padded(x: Array, size: int) -> Array:
@@ -213,9 +235,7 @@ def _raise_failure(ensemble: Ensemble, model: Model, texts: list[str]) -> Ensemb
     bad = ~ensemble.arrived
     kinds = kind_of(ensemble.result)
     if not isinstance(bad, Tracer):
-        if bad.any():
-            raise SolveError(_message(ensemble, np.asarray(bad), np.asarray(kinds), texts))
-        return ensemble
+        raise SolveError(_message(ensemble, np.asarray(bad), np.asarray(kinds), texts))
     first = jnp.take(kinds.ravel(), jnp.argmax(bad.ravel()))
     some = [f"Some members of the ensemble failed. {text} {_CURE}" for text in texts]
     one = eqx.branched_error_if(jnp.ones(()), bad, first, some)

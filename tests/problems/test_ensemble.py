@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from speed.counts import compilations
 
 import mtkparams as mtk
 from mtkparams import ODEProblem, System, errors, remake, solve_ensemble
@@ -160,6 +161,15 @@ def test_output(problem):
     again = solve_ensemble(remake(problem, {"x": 0.5}), {"k": [0.3, 0.4]}, TSIT, output=last)
     assert len(traces) == before, "new values were traced again"
     np.testing.assert_allclose(again.output["x"], exact(np.array([0.3, 0.4]), 1.5, 0.5), rtol=1e-5)
+
+
+def test_a_lambda_written_anew_is_not_compiled_anew(problem):
+    def run(ks):
+        return solve_ensemble(problem, {"k": ks}, TSIT, output=lambda s: s["x"][-1] ** 2).output
+
+    ks = jnp.array([0.1, 0.2])
+    run(ks)
+    assert compilations(lambda: run(ks + 0.1)) <= 1  # the sum, unless it was compiled before
 
 
 def test_between_save_times(problem):
