@@ -23,7 +23,7 @@ from ._portions import Portion
 
 # Arrays, of NumPy as well; nothing (`is_absent`) in a part; whatever `jax.tree.map` has made of them.
 Buffers: TypeAlias = "Mapping[Portion, tuple[Any, ...]]"
-Pieces: TypeAlias = "dict[Any, list[Array]]"
+Pieces: TypeAlias = "dict[Any, Any]"
 
 # A buffer of more places than this is split in two steps, first into groups of `_GROUP`. Reading one
 # name of 10,000 then costs 157 + 64 pieces rather than 10,000; the gradient of all stays linear.
@@ -59,9 +59,11 @@ class Reader:
         pieces = self._pieces(buffer)
         if pieces is None:
             flat = lax.slice_in_dim(buffer, place.start, place.stop, axis=-1)
-        else:
+            return flat.reshape(flat.shape[:-1] + place.shape)
+        if place not in pieces:
             flat = self._split(place, buffer, pieces)
-        return flat.reshape(flat.shape[:-1] + place.shape)
+            pieces[place] = flat.reshape(flat.shape[:-1] + place.shape)
+        return pieces[place]
 
     def buffer(self, place: Place, name: str) -> Array:
         buffer = self.buffers[place.portion][place.buffer]
