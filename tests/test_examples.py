@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
-EXAMPLES = ["fit_lynx_hare.py", "fit_lynx_hare_dict.py", "learning_rate_per_name.py"]
+EXAMPLES = [
+    "fit_lynx_hare.py",
+    "fit_lynx_hare_dict.py",
+    "learning_rate_per_name.py",
+    "sample_posterior.py",
+]
 
 
 def test_the_list_is_complete():
