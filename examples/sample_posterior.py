@@ -67,9 +67,7 @@ objective = mtk.fitting.objective(
 
 
 def log_density(z):
-    v, log_jacobian = mtk.from_unconstrained(
-        objective.p, z, objective.labels, log_jacobian=True
-    )
+    v, log_jacobian = mtk.from_unconstrained(objective.p, z, objective.labels, log_jacobian=True)
     return objective.log_density(v) + log_jacobian
 
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 
@@ -27,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if not options.quiet:
         print("Compiling, then fitting 8 parameters to 42 observations.", flush=True)
-    with _progress(options.steps, options.quiet) as on_step:
-        result = demo.fit(demo.declare(), options.steps, on_step=on_step)
+    with _progress(options.quiet) as callback:
+        result = demo.fit(steps=options.steps, callback=callback)
     print(demo.report(result))
     if options.no_plot:
         return 0
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "with published ones.",
     )
     parser.add_argument(
-        "--steps", type=_positive, default=500, help="optimizer steps (%(default)s)"
+        "--steps", type=_positive, default=200, help="at most so many steps (%(default)s)"
     )
     parser.add_argument("--output", default="lynx_hare.png", help="the picture (%(default)s)")
     parser.add_argument("--no-plot", action="store_true", help="write no picture")
@@ -70,8 +71,8 @@ def _positive(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _progress(steps: int, quiet: bool) -> Iterator[Callable[[int, float], None] | None]:
-    """A function that moves a progress bar; `None` where none is wanted or tqdm is missing."""
+def _progress(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
+    """A callback that moves a progress bar; `None` where none is wanted or tqdm is missing."""
     if quiet:
         yield None
         return
@@ -81,15 +82,13 @@ def _progress(steps: int, quiet: bool) -> Iterator[Callable[[int, float], None] 
         print(f"No progress bar: tqdm is not installed; {_EXTRA}.", file=sys.stderr)
         yield None
         return
-    with tqdm(total=steps, unit="step") as bar:
+    with tqdm(unit="step") as bar:
 
-        def on_step(done: int, loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            bar.update(done - bar.n)
-            if done == steps:  # their compilation takes seconds more
-                bar.set_description_str("standard errors")
+        def callback(status: Any) -> None:
+            bar.set_postfix_str(f"loss {status.best_loss:.4f}", refresh=False)
+            bar.update(status.steps - bar.n)
 
-        yield on_step
+        yield callback
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ from ._data import PUBLISHED as PUBLISHED
 from ._data import Pelts as Pelts
 from ._data import Published as Published
 from ._data import pelts as pelts
-from ._fit import Fit as Fit
 from ._fit import fit as fit
-from ._fit import standard_errors as standard_errors
 from ._model import (
     FREE as FREE,
 )
@@ -15,6 +13,9 @@ from ._model import (
 )
 from ._model import (
     negative_log_likelihood as negative_log_likelihood,
+)
+from ._model import (
+    problem as problem,
 )
 from ._model import (
     simulate as simulate,

@@ -30,21 +30,43 @@ def declare() -> mtk.MTKParameters:
     costs little at first; from rates of 1 and 0.05 the fit ends in a false minimum at 39.3.
     """
 
-    def positive(value: float, unit: str, description: str) -> mtk.Parameter:
-        return mtk.Parameter(value, bounds=(0.0, None), unit=unit, description=description)
+    initial = {mtk.Initial(name): _positive(*about) for name, about in _INITIALS.items()}
+    return mtk.parameters({**_parameters(), **initial})
 
-    return mtk.parameters(
-        {
-            "alpha": positive(0.6, "1/year", "birth rate of hares"),
-            "beta": positive(0.03, "1/year/klynx", "loss of hares to each lynx"),
-            "gamma": positive(0.6, "1/year", "death rate of lynxes"),
-            "delta": positive(0.02, "1/year/khare", "growth of lynxes by each hare"),
-            "sigma_hare": positive(1.0, "1", "noise in log hares"),
-            "sigma_lynx": positive(1.0, "1", "noise in log lynxes"),
-            mtk.Initial("hare"): positive(30.0, "khare", "hares in 1900"),
-            mtk.Initial("lynx"): positive(4.0, "klynx", "lynxes in 1900"),
-        }
+
+def problem() -> mtk.ODEProblem:
+    """The same model as a system of equations by name, from 1900 to 1920."""
+
+    def unknown(value: float, unit: str, description: str) -> mtk.Unknown:
+        return mtk.Unknown(value, bounds=(0.0, None), unit=unit, description=description)
+
+    system = mtk.System(
+        parameters=_parameters(),
+        unknowns={name: unknown(*about) for name, about in _INITIALS.items()},
+        derivatives=lambda t, u, p: {
+            "hare": (p.alpha - p.beta * u.lynx) * u.hare,
+            "lynx": (p.delta * u.hare - p.gamma) * u.lynx,
+        },
     )
+    return mtk.ODEProblem(system, {}, (0.0, 20.0))
+
+
+def _positive(value: float, unit: str, description: str) -> mtk.Parameter:
+    return mtk.Parameter(value, bounds=(0.0, None), unit=unit, description=description)
+
+
+def _parameters() -> dict[str, mtk.Parameter]:
+    return {
+        "alpha": _positive(0.6, "1/year", "birth rate of hares"),
+        "beta": _positive(0.03, "1/year/klynx", "loss of hares to each lynx"),
+        "gamma": _positive(0.6, "1/year", "death rate of lynxes"),
+        "delta": _positive(0.02, "1/year/khare", "growth of lynxes by each hare"),
+        "sigma_hare": _positive(1.0, "1", "noise in log hares"),
+        "sigma_lynx": _positive(1.0, "1", "noise in log lynxes"),
+    }
+
+
+_INITIALS = {"hare": (30.0, "khare", "hares in 1900"), "lynx": (4.0, "klynx", "lynxes in 1900")}
 
 
 def vector_field(

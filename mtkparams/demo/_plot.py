@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
+import mtkparams as mtk
+
 from ._data import FIRST_YEAR, pelts
-from ._fit import Fit
 from ._model import SPECIES, simulate
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _INK = "#333333"
 _Q95 = 1.6448536269514722
 
 
-def plot(fit: Fit, path: str | os.PathLike[str]) -> None:
+def plot(fit: mtk.fitting.FitResult, path: str | os.PathLike[str]) -> None:
     """Writes a PNG of the observations, the fitted curves, and the noise around them.
 
     **Arguments:**
@@ -46,7 +47,9 @@ def plot(fit: Fit, path: str | os.PathLike[str]) -> None:
     figure.savefig(path, format="png", dpi=150)
 
 
-def _draw_in_time(axes: Axes, fit: Fit, years: np.ndarray, model: dict[str, np.ndarray]) -> None:
+def _draw_in_time(
+    axes: Axes, fit: mtk.fitting.FitResult, years: np.ndarray, model: dict[str, np.ndarray]
+) -> None:
     data = pelts()
     for s in SPECIES:
         factor = np.exp(_Q95 * fit.p["sigma_" + s].item())
@@ -75,7 +78,9 @@ def _draw_in_time(axes: Axes, fit: Fit, years: np.ndarray, model: dict[str, np.n
     _finish(axes, "Pelts in time; the bands hold 90 % of the noise", "year", "thousands of pelts")
 
 
-def _draw_in_phase(axes: Axes, fit: Fit, years: np.ndarray, model: dict[str, np.ndarray]) -> None:
+def _draw_in_phase(
+    axes: Axes, fit: mtk.fitting.FitResult, years: np.ndarray, model: dict[str, np.ndarray]
+) -> None:
     observed = {s: np.asarray(x) for s, x in pelts().populations.items()}
     axes.plot(observed["hare"], observed["lynx"], color=_INK, lw=0.6, alpha=0.35, zorder=1)
     axes.plot(model["hare"], model["lynx"], color=_INK, lw=2, label="fitted")

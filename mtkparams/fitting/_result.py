@@ -85,6 +85,11 @@ class FitResult(eqx.Module):
         return MESSAGES[self.code]
 
     @property
+    def converged(self) -> bool:
+        """Whether the method stopped because it was at a minimum, by its own rule."""
+        return self.code == CONVERGED
+
+    @property
     def success(self) -> bool:
         """Whether it converged, made all its steps, or stopped because nothing improved."""
         return self.code in (CONVERGED, STEPS, PATIENCE) and bool(np.isfinite(self.loss))
