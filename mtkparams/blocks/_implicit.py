@@ -35,7 +35,6 @@ def implicit(
     find: Callable[[Array, Any], tuple[Array, Array, Any]],
     residual: Residual,
     factorize: Factorize,
-    partner: np.ndarray,
     guess: Float[Array, " n"],
     args: Any,
     reads_guess: bool = False,
@@ -46,9 +45,8 @@ def implicit(
 
     - `find`: from a guess and arguments to unknowns, finite ones also where it failed; which of them
       have no value (1) or a value without derivative (2), 0 elsewhere; and anything else.
-    - `residual`: what is zero at the solution.
+    - `residual`: what is zero at the solution; its rows fall into the same blocks as the unknowns.
     - `factorize`: the solves that the derivative takes.
-    - `partner`: for each row of the residual an unknown of the same block, each once.
     - `reads_guess`: the residual's arguments are `(args, guess)`, and its derivative with respect to
       the guess counts.
     """
@@ -80,7 +78,7 @@ def implicit(
         still = guess_dot if reads_guess else jnp.zeros_like(guess_dot)
         _, right = jax.jvp(moved, (guess, leaves), (still, leaves_dot))
         own = arguments(guess, leaves, others)
-        tangent = -_masked_solve(residual, factorize, partner, safe, own, bad, right)
+        tangent = -_masked_solve(residual, factorize, safe, own, bad, right)
         total = sum((jnp.sum(t.real) for t in leaves_dot), jnp.sum(guess_dot)).astype(u.dtype)
         tangent = tangent + _poison(bad, jnp.broadcast_to(total, u.shape))
         flat = (u, (last, lost, more))
@@ -92,10 +90,13 @@ def implicit(
 
 
 def _masked_solve(
-    residual: Residual, factorize: Factorize, partner: np.ndarray, u: Array, args: Any,
-    bad: Bool[Array, " n"], right: Array,
-) -> Array:  # fmt: skip
-    bad_row = bad[partner]
+    residual: Residual,
+    factorize: Factorize,
+    u: Array,
+    args: Any,
+    bad: Bool[Array, " n"],
+    right: Array,
+) -> Array:
     constant = lambda tree: jax.tree.map(
         lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree
     )
@@ -104,11 +105,11 @@ def _masked_solve(
     def product(v: Array) -> Array:
         clean = jnp.where(bad, 0, v)
         _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
-        return jnp.where(bad_row, v[partner], out)
+        return jnp.where(bad, v, out)
 
     return lax.custom_linear_solve(
         product,
-        jnp.where(bad_row, 0, right),
+        jnp.where(bad, 0, right),
         solve=lambda _, b: solves.solve(b),
         transpose_solve=lambda _, c: solves.transposed(c),
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array
@@ -32,7 +31,7 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
         near, steps = _newton(fn, guess, args, tol)
         return _verdict(_finish(fn, near, args, tol, steps), fn, args)
 
-    u, report = implicit(find, fn, _dense(fn), np.arange(guess.size), guess, args)
+    u, report = implicit(find, fn, _dense(fn), guess, args)
     return Found(u, *report, caches=())
 
 
@@ -62,7 +61,7 @@ def _overdetermined(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> F
         root = _finish(slope, near, args, tol, steps)
         return _verdict(_judged(root, fn, root.x[:, 0], args, tol), fn, args)
 
-    u, report = implicit(find, slope, _dense(slope), np.arange(guess.size), guess, args)
+    u, report = implicit(find, slope, _dense(slope), guess, args)
     return Found(u, *report, caches=())
 
 
@@ -87,9 +86,7 @@ def _underdetermined(fn: Residual, m: int, guess: Array, args: Any, tol: Toleran
 
     start = jnp.concatenate([guess, jnp.zeros(m, guess.dtype)])
     reads = lambda z, args: nearest(z, (args[0], args[1][:n]))
-    z, report = implicit(
-        find, reads, _dense(reads), np.arange(n + m), start, args, reads_guess=True
-    )
+    z, report = implicit(find, reads, _dense(reads), start, args, reads_guess=True)
     return Found(z[:n], *report, caches=())
 
 

@@ -105,7 +105,8 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     _, (before, after) = _scaled(s.jacobian, tol, s.f, f)
     was, now = jnp.sum(before**2, 0), jnp.sum(after**2, 0)
     # A damped step promises less, and so less is asked of it.
-    good = finite & (first | (now <= was * (1 - 1e-4 / (1 + s.damping))))
+    again = first | jnp.all(s.step == 0, 0)
+    good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
     size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(x0))
     within = jnp.maximum(tol.eps**0.5 * scale, 100 * tol.eps * (1 + jnp.abs(s.x)))
@@ -117,38 +118,44 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     jacobian = choose(good, jacobian, s.jacobian)
     raised = jnp.where(s.damping == 0, _FIRST_DAMPING, s.damping * 10)
     lowered = jnp.where(s.damping < _LEAST_DAMPING, 0, s.damping * 0.1)
-    damping = jnp.where(good, lowered, raised)
+    damping = jnp.where(good, lowered, jnp.where(stalled, 0, raised))
+    plain = damping == 0
 
-    scaled, (residual, *columns) = _scaled(jacobian, tol, f, times(change, s.step))
-    inverted = inverse(scaled)
-    newton = times(inverted, residual)
+    scaled, (residual, bend) = _scaled(jacobian, tol, f, times(change, s.step))
+    # One inverse serves both: where a step is damped, there is no verdict before it is not.
+    matrix, right = lax.cond(
+        jnp.any(s.active & ~plain), _damped, lambda j, r, d: (j, r), scaled, residual, damping
+    )
+    inverted = inverse(matrix)
+    step = times(inverted, right)
     condition = _condition(inverted, scaled)
-    usable = jnp.all(jnp.isfinite(newton), 0) & (condition * tol.eps < 0.1)
+    usable = plain & jnp.all(jnp.isfinite(step), 0) & (condition * tol.eps < 0.1)
     rounding = times(jnp.abs(scaled), jnp.abs(x)) * tol.eps
     noise = times(jnp.abs(inverted), rounding)
-    small = jnp.all(jnp.abs(newton) <= tol.rtol * jnp.abs(x) + tol.atol + 4 * noise, 0)
-    lag = jnp.where(good, _contraction(inverted, columns[0], s.step, x, tol) > _LINEAR, s.lag)
+    size = jnp.abs(step)
+    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + tol.atol + 4 * noise, 0)
+    measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
+    lag = jnp.where(good & plain, measured, s.lag)
 
-    near = finite & good & small & usable
+    near = finite & good & small
     doubts = s.doubts + (near & lag).astype(jnp.int32)
     solved = (near & ~lag) | (stalled & usable)
     # A root of a singular system: seen by its rounding-level residual, or by the slow approach.
     at_root = jnp.all(jnp.abs(residual) <= 4 * rounding, 0)
-    multiple = (near & (doubts >= _DOUBTS)) | (finite & ~usable & at_root)
+    multiple = (near & (doubts >= _DOUBTS)) | (finite & plain & ~usable & at_root)
     iterations = s.iterations + s.active.astype(jnp.int32)
     spent = iterations >= tol.steps
-    approached = jnp.all(jnp.abs(newton) <= tol.eps**0.5 * jnp.maximum(jnp.abs(x0), scale), 0)
+    approached = jnp.all(size <= tol.eps**0.5 * jnp.maximum(jnp.abs(x0), scale), 0)
     multiple = multiple | (spent & lag & good & usable & approached)
 
-    damping = jnp.where(~usable & (damping == 0), _FIRST_DAMPING, damping)
-    damped = lax.cond(
-        jnp.any(s.active & (damping > 0)), _damped, lambda j, r, d: jnp.zeros_like(r),
-        scaled, residual, damping,
-    )  # fmt: skip
-    step = choose(damping > 0, damped, newton)
-    lost = ~jnp.all(jnp.isfinite(step), 0) | (damping > _MOST_DAMPING) | (first & ~finite)
+    # A singular system goes on damped, from the same point.
+    singular = plain & ~usable
+    damping = jnp.where(singular, _FIRST_DAMPING, damping)
+    lost = ~jnp.all(jnp.isfinite(step), 0) & ~singular
+    lost = lost | (damping > _MOST_DAMPING) | (first & ~finite)
+    step = choose(singular, jnp.zeros_like(step), step)
 
-    x = choose(solved & small, x - newton, x)
+    x = choose(solved & small, x - step, x)
     status = jnp.where(solved, SOLVED, jnp.where(multiple, SINGULAR, FAILED)).astype(jnp.int32)
     status = jnp.where((status == SOLVED) & (condition * tol.eps >= 1e-3), SINGULAR, status)
     going = s.active & ~solved & ~multiple & ~lost & ~spent
@@ -161,7 +168,7 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
         active=going,
         status=jnp.where(s.active, status, s.status),
         iterations=iterations,
-        condition=jnp.where(s.active, condition, s.condition),
+        condition=jnp.where(s.active & plain, condition, s.condition),
         doubts=doubts,
         lag=lag,
     )
@@ -188,15 +195,16 @@ def _contraction(inverted: Array, bend: Array, step: Array, x: Array, tol: Toler
     return jnp.where(length > 0, moved / jnp.where(length > 0, length, 1), 0)
 
 
-def _damped(jacobian: Array, residual: Array, damping: Array) -> Array:
-    """The step of Levenberg and Marquardt, damped in units of each unknown's column."""
+def _damped(jacobian: Array, residual: Array, damping: Array) -> tuple[Array, Array]:
+    """The system of Levenberg and Marquardt where there is damping, in units of each unknown."""
     normal = jnp.einsum("kib,kjb->ijb", jacobian, jacobian)
     slope = jnp.sum(jacobian * residual[:, None], 0)
     diagonal = jnp.sum(jacobian**2, 0)
     diagonal = jnp.maximum(diagonal, 1e-8 * jnp.max(diagonal, 0, keepdims=True))
     diagonal = jnp.where(diagonal > 0, diagonal, 1)
     eye = jnp.eye(normal.shape[0], dtype=normal.dtype)[:, :, None]
-    return times(inverse(normal + eye * (damping[None] * diagonal)[None]), slope)
+    matrix = normal + eye * (damping[None] * diagonal)[None]
+    return choose(damping > 0, matrix, jacobian), choose(damping > 0, slope, residual)
 
 
 def choose(mask: Bool[Array, " batch"], yes: Array, no: Array) -> Array:

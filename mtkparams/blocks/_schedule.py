@@ -25,7 +25,7 @@ class Kind:
 
     **Attributes:**
 
-    - `size`, `width`: unknowns of a block, blocks in a step.
+    - `size`, `extra`, `width`: unknowns of a block, what else it leaves behind, blocks in a step.
     - `blocks`: `(steps, width)`, block numbers; where a step has fewer, the number of blocks.
     - `rows`, `columns`: `(steps, size, width)`, equations and unknowns; padding is their number.
     - `before`: `(steps, width, any)`, slots of the blocks read, padded with one that is never spoilt.
@@ -34,6 +34,7 @@ class Kind:
 
     key: Any
     size: int
+    extra: int
     width: int
     blocks: np.ndarray
     rows: np.ndarray
@@ -41,6 +42,26 @@ class Kind:
     before: np.ndarray
     start: np.ndarray
     start_slot: np.ndarray
+
+    @property
+    def extent(self) -> int:
+        """Entries that a block has in the carried vector."""
+        return self.size + self.extra
+
+    @property
+    def steps(self) -> int:
+        return len(self.start)
+
+    @property
+    def places(self) -> np.ndarray:
+        """`(steps, extent, width)`, where each entry of each block lies in the carried vector."""
+        inside = np.arange(self.extent * self.width).reshape(self.extent, self.width)
+        return self.start[:, None, None] + inside
+
+    @property
+    def slots(self) -> np.ndarray:
+        """`(steps, width)`, the slot of each block."""
+        return self.start_slot[:, None] + np.arange(self.width)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +83,14 @@ class Schedule:
 
     **Attributes:**
 
-    - `unknown_at`: the unknown at each place of the carried vector; padding is their number.
-    - `place_of`: the place of each unknown.
-    - `row_place`: the place of each equation: that of the unknown with the same number in its block.
-    - `slot_of`: the slot of each block in the carried verdicts.
     - `order`: kind and step of each step, in order; used where `runs` is None.
+    - `length`: of the carried vector. It holds step after step, for each block its unknowns and then
+      what else it leaves behind, entry by entry with the blocks of the step side by side.
+    - `place_of`: the place of each unknown in it.
+    - `row_of`: the equation at each place, their number where there is none.
+    - `slot_of`: the slot of each block in the carried verdicts, of which there are `n_slots`.
+    - `slot_at`: the slot of the block at each place.
+    - `real`: which slots have a block.
     """
 
     n: int
@@ -74,15 +98,27 @@ class Schedule:
     kinds: tuple[Kind, ...]
     runs: tuple[Run, ...] | None
     order: tuple[tuple[int, int], ...]
-    unknown_at: np.ndarray
+    length: int
     place_of: np.ndarray
-    row_place: np.ndarray
+    row_of: np.ndarray
     slot_of: np.ndarray
+    slot_at: np.ndarray
+    real: np.ndarray
     n_slots: int
+
+    def with_tail(self, size: int) -> Schedule:
+        """The same with some places at the end that belong to no block."""
+        more = np.full(size, 1)
+        return dataclasses.replace(
+            self,
+            length=self.length + size,
+            row_of=np.concatenate([self.row_of, self.n * more]),
+            slot_at=np.concatenate([self.slot_at, self.n_slots * more]),
+        )
 
 
 def schedule(
-    n: int, blocks: Sequence[Any], keys: Sequence[Hashable], sizes: Sequence[int]
+    n: int, blocks: Sequence[Any], keys: Sequence[Hashable], shapes: Sequence[tuple[int, int]]
 ) -> Schedule:
     """Steps for `blocks`; those of equal key are of one kind, padded to the kind's size.
 
@@ -91,16 +127,18 @@ def schedule(
     - `n`: the number of unknowns.
     - `blocks`: as `decompose` gives them.
     - `keys`: the kind of each block.
-    - `sizes`: the padded size of each block; the same for blocks of one kind.
+    - `shapes`: for each block its padded size, and how much else it leaves behind; the same for
+      blocks of one kind.
     """
     kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     kind_of = np.array([kinds[key] for key in keys], int)
     level = np.array([block.level for block in blocks], int)
     count = np.zeros((level.max(initial=-1) + 1, len(kinds)), int)
     np.add.at(count, (level, kind_of), 1)
-    size_of = np.zeros(len(kinds), int)
-    size_of[kind_of] = sizes
-    widths = [_width(count[:, k], int(size_of[k])) for k in range(len(kinds))]
+    shape_of = np.zeros((len(kinds), 2), int)
+    shape_of[kind_of] = np.array(shapes, int).reshape(-1, 2)
+    extent = shape_of.sum(1)
+    widths = [_width(count[:, k], int(extent[k])) for k in range(len(kinds))]
 
     steps: list[list[list[int]]] = [[] for _ in kinds]
     order: list[tuple[int, int]] = []
@@ -120,7 +158,7 @@ def schedule(
     place = slot = 0
     for k, step in order:
         start[k][step], start_slot[k][step] = place, slot
-        place += size_of[k] * widths[k]
+        place += int(extent[k]) * widths[k]
         slot += widths[k]
     slot_of = np.zeros(len(blocks), int)
     for k, own in enumerate(steps):
@@ -132,7 +170,8 @@ def schedule(
         _kind(
             key,
             n,
-            int(size_of[k]),
+            int(shape_of[k, 0]),
+            int(shape_of[k, 1]),
             widths[k],
             steps[k],
             blocks,
@@ -144,20 +183,23 @@ def schedule(
         )
         for key, k in kinds.items()
     ]
-    unknown_at, row_at = np.full(place, n), np.full(place, n)
+    place_of, row_of = np.zeros(n, int), np.full(place, n)
+    slot_at, real = np.zeros(place, int), np.zeros(slot, bool)
     for kind in made:
-        for step, at in enumerate(kind.start):
-            piece = slice(at, at + kind.size * kind.width)
-            unknown_at[piece] = kind.columns[step].ravel()
-            row_at[piece] = kind.rows[step].ravel()
+        own = kind.places[:, : kind.size]
+        there = kind.columns < n
+        place_of[kind.columns[there]] = own[there]
+        row_of[own] = kind.rows
+        slot_at[kind.places] = kind.slots[:, None]
+        real[kind.slots] = kind.blocks < len(blocks)
     return Schedule(
-        n, len(blocks), tuple(made), _runs(order), tuple(order),
-        unknown_at, _inverse(unknown_at, n), _inverse(row_at, n), slot_of, slot,
+        n, len(blocks), tuple(made), _runs(order), tuple(order), place, place_of, row_of,
+        slot_of, slot_at, real, slot,
     )  # fmt: skip
 
 
 def _kind(
-    key: Any, n: int, size: int, width: int, steps: list[list[int]], blocks: Sequence[Any],
+    key: Any, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Any],
     reads: list[tuple[int, ...]], slot_of: np.ndarray, n_slots: int, start: np.ndarray, start_slot: np.ndarray,
 ) -> Kind:  # fmt: skip
     shape = (len(steps), size, width)
@@ -172,7 +214,7 @@ def _kind(
             rows[step, : len(block.equations), w] = block.equations
             columns[step, : len(block.unknowns), w] = block.unknowns
             before[step, w, : len(reads[b])] = slot_of[list(reads[b])]
-    return Kind(key, size, width, numbers, rows, columns, before, start, start_slot)
+    return Kind(key, size, extra, width, numbers, rows, columns, before, start, start_slot)
 
 
 def _width(counts: np.ndarray, size: int) -> int:
@@ -193,13 +235,6 @@ def _needed_reads(reads: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         else tuple(sorted(set(r).difference(*(own[b] for b in r))))
         for r in reads
     ]
-
-
-def _inverse(at: np.ndarray, n: int) -> np.ndarray:
-    inverse = np.zeros(n, int)
-    real = at < n
-    inverse[at[real]] = np.nonzero(real)[0]
-    return inverse
 
 
 def _runs(order: Sequence[tuple[int, int]]) -> tuple[Run, ...] | None:

@@ -22,12 +22,15 @@ class Settings:
     - `residual`: what is left of an equation, relative to its largest term, where a least-squares
       solve still counts as a solution.
     - `max_steps`: evaluations of the residual of a block before it counts as failed.
+    - `sliced`: each block is evaluated by a program of its own, cut out of the residual. If not, or if
+      there would be too many programs, by the whole residual, of which it takes its rows.
     """
 
     rtol: float | None = None
     atol: float | None = None
     residual: float | None = None
     max_steps: int = 60
+    sliced: bool = True
 
 
 class Tolerances(NamedTuple):

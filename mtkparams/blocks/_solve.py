@@ -3,58 +3,45 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from ._found import Found
 from ._implicit import Residual, Solves, implicit
-from ._linear_sweep import Factors, jacobian_places
-from ._schedule import schedule
+from ._programs import ProgramPlan
 from ._settings import Settings, tolerances
-from ._sweep import NO_SLOPE, NO_VALUE, from_residual, sweep
+from ._sweep import NO_SLOPE, NO_VALUE, sweep
+from ._whole import WholePlan
 
 _DEFAULT = Settings()
 
 
-class _Plan:
-    """What is worked out once for a structure."""
+# Above this many operations to compile, blocks are evaluated by the whole residual instead.
+_MOST_OPERATIONS = 12_000
 
-    def __init__(self, structure: Any):
-        blocks = structure.parts.blocks
-        n = sum(len(b.unknowns) for b in blocks)
-        sizes = [_bucket(len(b.unknowns)) for b in blocks]
-        keys = [(size, bool(b.affine)) for size, b in zip(sizes, blocks, strict=True)]
-        self.schedule = schedule(n, blocks, keys, sizes)
-        self.affine = tuple(kind.key[1] for kind in self.schedule.kinds)
-        self.block_of_row = np.zeros(n, int)
-        for number, block in enumerate(blocks):
-            self.block_of_row[list(block.equations)] = number
-        self.partner = self.schedule.unknown_at[self.schedule.row_place]
-        self.slot_of_unknown = np.zeros(n, int)
-        for number, block in enumerate(blocks):
-            self.slot_of_unknown[list(block.unknowns)] = self.schedule.slot_of[number]
-        self.coloured, self.places = jacobian_places(self.schedule, structure.incidence)
+_Plan: TypeAlias = ProgramPlan | WholePlan
+_plans: weakref.WeakKeyDictionary[Any, dict[bool, _Plan]] = weakref.WeakKeyDictionary()
 
 
-def _bucket(size: int) -> int:
-    """Padded sizes: few, so that few programs do, and none much larger than what is in it."""
-    for bucket in (1, 3, 6, 10):
-        if size <= bucket:
-            return bucket
-    return size if size > 64 else -(-size // 8) * 8
+def _plan(structure: Any, sliced: bool) -> _Plan:
+    plans = _plans.setdefault(structure, {})
+    if sliced not in plans:
+        programs = _programs(structure) if sliced else None
+        plans[sliced] = programs or WholePlan(structure)
+    return plans[sliced]
 
 
-_plans: weakref.WeakKeyDictionary[Any, _Plan] = weakref.WeakKeyDictionary()
-
-
-def _plan(structure: Any) -> _Plan:
-    if structure not in _plans:
-        _plans[structure] = _Plan(structure)
-    return _plans[structure]
+def _programs(structure: Any) -> ProgramPlan | None:
+    """Programs of the blocks, where there are any, and few enough."""
+    graph = structure.graph
+    # One block needs the whole residual anyway. Values that a residual closed over while they were
+    # traced belong to that trace, and only a call of the residual has those of this one.
+    if graph.closed or len(structure.parts.blocks) < 2:
+        return None
+    plan = ProgramPlan(structure)
+    return plan if plan.cost <= _MOST_OPERATIONS else None
 
 
 def solve_blocks(
@@ -70,26 +57,27 @@ def solve_blocks(
     - `guess`: where the nonlinear blocks start, `(n,)`. The derivative with respect to it is zero.
     - `args`: any tree of arrays.
     """
-    plan = _plan(structure)
+    plan = _plan(structure, settings.sliced)
+    own = plan.schedule
     tol = tolerances(settings, guess.dtype)
 
-    def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
-        own = plan.schedule
-        swept = sweep(own, from_residual(fn, args, own), plan.affine, guess, tol)
-        u = swept.u[own.place_of]
-        spoilt = swept.spoilt[plan.slot_of_unknown]
+    def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
+        equations = plan.equations(fn, args)
+        swept = sweep(own, equations, plan.affine, start[own.place_of], tol)
+        left = jnp.abs(equations.residual(swept.z))
+        residual = jnp.zeros(own.n_slots, left.dtype).at[own.slot_at].max(left)
+        spoilt = swept.spoilt[own.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        at = own.slot_of
-        residual = jnp.zeros(own.n_blocks, u.dtype).at[plan.block_of_row].max(jnp.abs(fn(u, args)))
-        report = (swept.status[at], swept.iterations[at], residual, swept.condition[at])
-        return u, lost, report
+        report = (swept.status, swept.iterations, residual, swept.condition)
+        return swept.z, lost, tuple(r[own.slot_of] for r in report)
 
-    def factorize(u: Array, args: Any, bad: Array) -> Solves:
-        _, push = jax.linearize(lambda u: fn(u, args), u)
-        entries = plan.coloured.entries(push, u.dtype)
-        usable = jnp.ones(plan.schedule.n_slots, bool).at[plan.slot_of_unknown].min(~bad)
-        factors = Factors(plan.schedule, plan.places, entries, usable)
+    def factorize(z: Array, args: Any, bad: Array) -> Solves:
+        usable = jnp.asarray(own.real).at[own.slot_at].min(~bad)
+        factors = plan.equations(fn, args).factors(z, usable)
         return Solves(factors.solve, factors.solve_transposed)
 
-    u, report = implicit(find, fn, factorize, plan.partner, guess, args)
+    start = jnp.zeros(own.length, guess.dtype).at[own.place_of].set(guess)
+    residual = lambda z, args: plan.equations(fn, args).residual(z)
+    z, report = implicit(find, residual, factorize, start, args)
+    u = z[own.place_of]
     return Found(u, *report, caches=(u,))

@@ -1,0 +1,350 @@
+"""The program of one block: what it computes from its own unknowns and from what it is given.
+
+Blocks that compute the same from different places share one program, and run side by side: every
+value has the blocks in its last axis.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+# More operations than these are put together where they are the same and equally deep.
+_ONE_BY_ONE = 150
+# Longer sums than this are left to XLA's reduction, that nothing fuses with.
+_SHORT_SUM = 8
+
+
+class Where(enum.IntEnum):
+    """What a value is: an unknown of the block, something computed, read, or given."""
+
+    OWN = 0
+    STEP = 1
+    READ = 2
+    GIVEN = 3
+
+
+Ref: TypeAlias = tuple[int, int]  # a `Where`, and a number among those
+
+
+class Row(NamedTuple):
+    """A step that computes one element from others."""
+
+    op: Any
+    operands: tuple[Ref, ...]
+
+
+class Whole(NamedTuple):
+    """A step that runs a whole operation.
+
+    Each operand is either an array given as such, by its number, or elements at some of its places;
+    what is in the other places does not matter.
+    """
+
+    op: Any
+    operands: tuple[int | tuple[tuple[int, ...], tuple[Ref, ...]], ...]
+
+
+class Element(NamedTuple):
+    """A step that takes one element of the results of an earlier whole operation."""
+
+    call: int
+    place: int
+
+
+Step: TypeAlias = Row | Whole | Element
+
+
+class Inputs(NamedTuple):
+    """What a program is given: values of earlier blocks, of parameters, and whole arrays.
+
+    `hoisted` are values of steps that depend on no own unknown, once somebody has computed them.
+    """
+
+    read: Sequence[Array]
+    given: Sequence[Array]
+    arrays: Sequence[Array]
+    hoisted: Sequence[Array] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in an order in which they can run, and which of their values count.
+
+    **Attributes:**
+
+    - `residual`: the values that are to be zero, one for each own unknown.
+    - `leaves`: the values that later blocks read.
+    """
+
+    size: int
+    steps: tuple[Step, ...]
+    residual: tuple[Ref, ...]
+    leaves: tuple[Ref, ...]
+    n_read: int
+    n_given: int
+
+    @functools.cached_property
+    def hoisted(self) -> tuple[int, ...]:
+        """The steps that depend on no own unknown, and that others need."""
+        depends: list[bool] = []
+        for step in self.steps:
+            own = any(where == Where.OWN for where, _ in _operands(step))
+            depends.append(own or any(depends[i] for i in _reads(step)))
+        read = {i for i, step in enumerate(self.steps) if depends[i] for i in _reads(step)}
+        read |= {i for where, i in self.residual + self.leaves if where == Where.STEP}
+        # A whole operation counts by the elements that are taken of its results.
+        taken = {
+            i
+            for i, step in enumerate(self.steps)
+            if isinstance(step, Element) and step.call in read and not depends[i]
+        }
+        return tuple(
+            i
+            for i in sorted(read | taken)
+            if not depends[i] and not isinstance(self.steps[i], Whole)
+        )
+
+    def with_hoisted(self, x: Sequence[Array], inputs: Inputs) -> Inputs:
+        """`inputs` with everything computed that an iteration would only repeat."""
+        refs = tuple((int(Where.STEP), i) for i in self.hoisted)
+        return inputs._replace(hoisted=self._run(x, inputs, refs))
+
+    def evaluate_residual(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
+        return self._run(x, inputs, self.residual)
+
+    def evaluate_leaves(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
+        return self._run(x, inputs, self.leaves)
+
+    def evaluate_all(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
+        return self._run(x, inputs, self.residual + self.leaves)
+
+    @property
+    def has_wholes(self) -> bool:
+        return any(isinstance(step, Whole) for step in self.steps)
+
+    @property
+    def cost(self) -> int:
+        """About how many operations the compiler sees for one evaluation."""
+        if len(self.steps) <= _ONE_BY_ONE:
+            return len(self.steps)
+        return 4 * len(_layers(self, self.residual + self.leaves))
+
+    def _run(self, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]) -> list[Array]:
+        if len(self.steps) <= _ONE_BY_ONE:
+            return _one_by_one(self, x, inputs, wanted)
+        return _by_layers(self, x, inputs, wanted)
+
+
+def _needed(program: Program, wanted: Sequence[Ref], inputs: Inputs | None) -> list[bool]:
+    """Which steps run: those that the wanted values take, and that are not hoisted already."""
+    done = set() if inputs is None or inputs.hoisted is None else set(program.hoisted)
+    needed = [False] * len(program.steps)
+    for where, i in wanted:
+        if where == Where.STEP:
+            needed[i] = True
+    for i in range(len(program.steps) - 1, -1, -1):
+        if i in done:
+            needed[i] = False
+        if needed[i]:
+            for j in _reads(program.steps[i]):
+                needed[j] = True
+    return needed
+
+
+def _reads(step: Step) -> list[int]:
+    """The steps that a step reads."""
+    if isinstance(step, Element):
+        return [step.call]
+    return [i for where, i in _operands(step) if where == Where.STEP]
+
+
+def _operands(step: Step) -> list[Ref]:
+    if isinstance(step, Row):
+        return list(step.operands)
+    if isinstance(step, Element):
+        return []
+    return [ref for operand in step.operands if not isinstance(operand, int) for ref in operand[1]]
+
+
+def _one_by_one(
+    program: Program, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]
+) -> list[Array]:
+    values: list[Any] = [None] * len(program.steps)
+    sources = {Where.OWN: x, Where.STEP: values, Where.READ: inputs.read, Where.GIVEN: inputs.given}
+
+    def get(ref: Ref) -> Array:
+        return sources[Where(ref[0])][ref[1]]
+
+    needed = _needed(program, wanted, inputs)
+    for i, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
+        values[i] = value
+    for i, step in enumerate(program.steps):
+        if not needed[i]:
+            continue
+        if isinstance(step, Row):
+            values[i] = _row(step.op, [get(ref) for ref in step.operands])
+        elif isinstance(step, Element):
+            values[i] = values[step.call][step.place]
+        else:
+            values[i] = _whole(step, get, inputs, x)
+    return [get(ref) for ref in wanted]
+
+
+def _row(op: Any, operands: list[Array]) -> Array:
+    """One element, by operands of shape `(blocks,)`."""
+    if op.kind == "elementwise":
+        return op.bind(*operands)[0]
+    if op.kind == "sum" and len(operands) <= _SHORT_SUM:
+        return _added(operands)
+    if op.kind == "dot" and len(operands) <= 2 * _SHORT_SUM and _one_dtype(operands):
+        half = len(operands) // 2
+        return _added([a * b for a, b in zip(operands[:half], operands[half:], strict=True)])
+    tables = 2 if op.kind == "dot" else 1
+    width = len(operands) // tables
+    split = [operands[i * width : (i + 1) * width] for i in range(tables)]
+    return op.bind(*(jnp.stack(part, axis=-1) for part in split))[0]
+
+
+def _added(values: list[Array]) -> Array:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def _one_dtype(values: Sequence[Array]) -> bool:
+    return len({v.dtype for v in values}) == 1
+
+
+def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Array]:
+    """All results of a whole operation, element by element, each of shape `(blocks,)`."""
+    blocks = x[0].shape[-1]
+    avals = [v.aval for v in step.op.equation.invars]
+    values, axes = [], []
+    for operand, aval in zip(step.operands, avals, strict=True):
+        if isinstance(operand, int):
+            values.append(inputs.arrays[operand])
+            axes.append(None)
+            continue
+        places, refs = operand
+        elements = jnp.stack([get(ref).astype(aval.dtype) for ref in refs])
+        if places != tuple(range(aval.size)):
+            full = jnp.zeros((aval.size, blocks), aval.dtype)
+            elements = full.at[np.array(places)].set(elements)
+        values.append(elements.reshape(*aval.shape, blocks))
+        axes.append(-1)
+    if all(axis is None for axis in axes):
+        results = [
+            jnp.broadcast_to(r[..., None], (*r.shape, blocks)) for r in step.op.bind(*values)
+        ]
+    else:
+        results = jax.vmap(step.op.bind, in_axes=axes, out_axes=-1)(*values)
+    flat = [r.reshape(-1, blocks) for r in results]
+    return [row for r in flat for row in r]
+
+
+# A layer: steps of one operation and one depth, or one step that is no `Row`.
+Layer: TypeAlias = tuple[int, ...]
+
+
+def _layers(program: Program, wanted: tuple[Ref, ...], inputs: Inputs | None = None) -> list[Layer]:
+    needed = _needed(program, wanted, inputs)
+    depth = [0] * len(program.steps)
+    groups: dict[Any, list[int]] = {}
+    for i, step in enumerate(program.steps):
+        if not needed[i]:
+            continue
+        depth[i] = 1 + max((depth[j] for j in _reads(step)), default=0)
+        if isinstance(step, Row):
+            key = (depth[i], step.op.key, len(step.operands))
+        elif isinstance(step, Element):
+            key = (depth[i], step.call)
+        else:
+            key = (depth[i], "whole", i)
+        groups.setdefault(key, []).append(i)
+    return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
+
+
+def _by_layers(
+    program: Program, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]
+) -> list[Array]:
+    """The same steps, with those of one kind and depth as one operation on arrays."""
+    stores: list[Any] = []
+    at: dict[Ref, tuple[int, int]] = {}
+
+    def keep(values: Any, refs: Sequence[Ref]) -> None:
+        for i, ref in enumerate(refs):
+            at[ref] = (len(stores), i)
+        stores.append(values)
+
+    keep(
+        x if not isinstance(x, list | tuple) else jnp.stack(list(x)),
+        [(0, i) for i in range(program.size)],
+    )
+    if program.n_read:
+        read = inputs.read
+        keep(
+            read if not isinstance(read, list | tuple) else jnp.stack(list(read)),
+            [(int(Where.READ), i) for i in range(program.n_read)],
+        )
+    for dtype in dict.fromkeys(v.dtype for v in inputs.given):
+        numbers = [i for i, v in enumerate(inputs.given) if v.dtype == dtype]
+        keep(
+            jnp.stack([inputs.given[i] for i in numbers]), [(int(Where.GIVEN), i) for i in numbers]
+        )
+
+    def fetch(refs: Sequence[Ref]) -> Array:
+        places = [at[ref] for ref in refs]
+        used = list(dict.fromkeys(store for store, _ in places))
+        offset, total = {}, 0
+        for store in used:
+            offset[store] = total
+            total += stores[store].shape[0]
+        whole = stores[used[0]] if len(used) == 1 else jnp.concatenate([stores[s] for s in used])
+        numbers = np.array([offset[store] + i for store, i in places])
+        if len(numbers) == total and (numbers == np.arange(total)).all():
+            return whole
+        if len(numbers) > 1 and (np.diff(numbers) == 1).all():
+            return lax.slice_in_dim(whole, int(numbers[0]), int(numbers[-1]) + 1)
+        return whole[numbers]
+
+    for number, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
+        keep(value[None], [(int(Where.STEP), number)])
+    calls: dict[int, list[Array]] = {}
+    for layer in _layers(program, wanted, inputs):
+        step = program.steps[layer[0]]
+        refs = [(int(Where.STEP), i) for i in layer]
+        if isinstance(step, Whole):
+            calls[layer[0]] = _whole(step, lambda ref: fetch([ref])[0], inputs, x)  # pyright: ignore[reportArgumentType]
+        elif isinstance(step, Element):
+            own = calls[step.call]
+            keep(jnp.stack([own[program.steps[i].place] for i in layer]), refs)  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            rows = [_operands(program.steps[i]) for i in layer]
+            columns = [fetch([row[j] for row in rows]) for j in range(len(step.operands))]
+            keep(_rows(step.op, columns), refs)
+    return list(fetch(wanted))
+
+
+def _rows(op: Any, columns: list[Array]) -> Array:
+    """Many elements of one operation; operands of shape `(elements, blocks)`."""
+    if op.kind == "elementwise":
+        return op.bind(*columns)[0]
+    shape = columns[0].shape
+    tables = 2 if op.kind == "dot" else 1
+    width = len(columns) // tables
+    stacked = [
+        jnp.stack([c.ravel() for c in columns[i * width : (i + 1) * width]], axis=-1)
+        for i in range(tables)
+    ]
+    return op.bind(*stacked)[0].reshape(shape)
