@@ -47,6 +47,8 @@ from .parameters import to_unconstrained as to_unconstrained
 from .problems import UNSET as UNSET
 from .problems import Ensemble as Ensemble
 from .problems import Initialization as Initialization
+from .problems import NonlinearProblem as NonlinearProblem
+from .problems import NonlinearSolution as NonlinearSolution
 from .problems import ODEProblem as ODEProblem
 from .problems import Solution as Solution
 from .problems import batch as batch

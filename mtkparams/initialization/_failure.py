@@ -81,14 +81,15 @@ def _text(plan: Plan, number: int, listing: Listed, kind: int) -> str:
     equations, unknowns = listing.equations, listing.unknowns
     what = "The initialization" if plan.question in ("start", "algebraic") else "The solve"
     block = f"block {number} (equations {listed(equations)}; unknowns {listed(unknowns)})"
-    if kind == _FAILED:
+    if kind == _FAILED and listing.kind != "affine":
         advice = _ADVICE[plan.question].format(first=unknowns[0])
         return f"{what} did not converge in {block}. {advice}"
     why = _WHY_SINGULAR.get(plan.question, _WHY_SINGULAR["start"])
-    return (
-        f"{what} found a root with a singular Jacobian in {block}, where a derivative has no meaning. "
-        + why.format(unknowns=listed(unknowns))
+    found = (
+        "found a root with a singular Jacobian" if kind == _SINGULAR else "met a singular matrix"
     )
+    sense = ", where a derivative has no meaning" if kind == _SINGULAR else ""
+    return f"{what} {found} in {block}{sense}. {why.format(unknowns=listed(unknowns))}"
 
 
 def _inconsistent(plan: Plan, equations: tuple[str, ...]) -> str:

@@ -75,6 +75,19 @@ class Start(eqx.Module):
 
 
 @eqx.filter_jit
+def find_answer(
+    model: Model,
+    conditions: Conditions,
+    question: Question,
+    t: Array,
+    p: MTKParameters,
+    options: OverrideInit,
+) -> Start:
+    """A root of the residuals, or a steady state; never raises for values."""
+    return find(model, conditions, question, t, p, options)
+
+
+@eqx.filter_jit
 def find_start(
     model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: Any
 ) -> Start:

@@ -121,10 +121,8 @@ def _new_plan(model: Model, conditions: Conditions, question: Question, args: An
     states = [f for name in model.unknowns for f in entry_names(name, _shape(model, name))]
     unknowns = (*states, *slots.names) if question in ("root", "steady") else slots.names
     y = jax.ShapeDtypeStruct((sum(model.sizes),), p.initials.dtype)
-    values = jax.eval_shape(
-        lambda t, y, p: jax.tree.map(jnp.asarray, evaluate(model, question, t, y, p)), t, y, p
-    )
-    equations = tuple(f for name, v in values.items() for f in entry_names(name, v.shape))
+    names, shapes = _shapes_of(model, question, t, y, p)
+    equations = tuple(f for n, s in zip(names, shapes, strict=True) for f in entry_names(n, s))
     every = np.arange(len(equations))
     first = Plan(model, question, slots, unknowns, equations, every, every[:0], None)
     if not unknowns or not equations:
@@ -137,6 +135,21 @@ def _new_plan(model: Model, conditions: Conditions, question: Question, args: An
     fewer = dataclasses.replace(first, rows=every[reads], left_over=every[~reads])
     structure = analyse(fewer.determining, v, args) if reads.any() else None
     return dataclasses.replace(fewer, structure=structure)
+
+
+def _shapes_of(
+    model: Model, question: Question, t: Any, y: Any, p: Any
+) -> tuple[list[str], list[tuple[int, ...]]]:
+    """The names of the equations and the shape of each, in the order in which they are written."""
+    names: list[str] = []
+
+    def values(t: Any, y: Any, p: Any) -> list[Array]:
+        found = evaluate(model, question, t, y, p)
+        names.extend(found)  # a dictionary would come back sorted
+        return [jnp.asarray(value) for value in found.values()]
+
+    shapes = [x.shape for x in jax.eval_shape(values, t, y, p)]
+    return names, shapes
 
 
 def _asked(

@@ -52,6 +52,7 @@ class Report:
         self._batch = start.status.shape[:-1]
         self._listed = start.blocks
         plan = start.plan
+        self._what = "Solve" if plan.question in ("root", "steady") else "Initialization"
         self.checked = named(plan.equations, plan.left_over)
         self.violated: tuple[str, ...] = ()
         self.blocks: tuple[BlockReport, ...] = ()
@@ -83,7 +84,9 @@ class Report:
 
     def __str__(self) -> str:
         if self._unreadable:
-            return f"Initialization of {len(self._listed)} blocks, traced: its values are not known yet."
+            return (
+                f"{self._what} of {len(self._listed)} blocks, traced: its values are not known yet."
+            )
         lines = [self._headline()]
         if self.blocks:
             lines += _table(self.blocks)
@@ -96,7 +99,7 @@ class Report:
     def _headline(self) -> str:
         unknowns = sum(len(b.unknowns) for b in self._listed)
         checks = f", {len(self.checked)} equations checked" if self.checked else ""
-        text = f"Initialization: {unknowns} values found in {len(self._listed)} blocks{checks}"
+        text = f"{self._what}: {unknowns} values in {len(self._listed)} blocks{checks}"
         if not self._batch:
             return text
         good = int(self._whole.sum())

@@ -10,6 +10,8 @@ from ._ensemble import solve_ensemble as solve_ensemble
 from ._entry import solve as solve
 from ._initialize import Initialization as Initialization
 from ._initialize import initialize as initialize
+from ._nonlinear import NonlinearProblem as NonlinearProblem
+from ._nonlinear import NonlinearSolution as NonlinearSolution
 from ._problem import ODEProblem as ODEProblem
 from ._remake import remake as remake
 from ._solution import Solution as Solution

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from ..errors import DeclarationError, KindError, ShapeError
 from ..parameters import MTKParameters
+from ._initialize import initialize, needs_initialization
 from ._problem import ODEProblem
 from ._solution import Solution
 
@@ -66,6 +67,8 @@ def to_diffrax(problem: ODEProblem) -> DiffraxArguments:
             f"{', '.join(map(repr, model.algebraic))} have no derivative: diffrax integrates ordinary "
             "differential equations. mtk.solve solves the algebraic equations beside them."
         )
+    if needs_initialization(problem):
+        problem = initialize(problem).problem
     term = diffrax.ODETerm(model.derivative)
     return DiffraxArguments(term, problem.t0, problem.t1, model.start(problem.p), problem.p)
 

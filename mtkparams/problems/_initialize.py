@@ -42,9 +42,7 @@ class Initialization(eqx.Module):
     @property
     def report(self) -> Any:
         """A table of the blocks in solving order: print it, or read its `blocks`."""
-        from ..initialization._report import Report
-
-        return Report(self.found)
+        return report_of(self.found)
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the start by name, as `problem[spec]`."""
@@ -117,6 +115,13 @@ def initialize(
             "arguments of initialize."
         )
     return initialized(problem, algorithm, throw)
+
+
+def report_of(found: Any) -> Any:
+    """A printable report on a search."""
+    from ..initialization._report import Report
+
+    return Report(found)
 
 
 def needs_initialization(problem: ODEProblem) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 
@@ -15,23 +15,27 @@ from ..model._complete import check_start
 from ..parameters import MTKParameters
 from ..parameters._names import split_index
 from ._free import positions, settle
+from ._nonlinear import NonlinearProblem, apart
 from ._problem import ODEProblem, times
 from ._values import UNSET, put_guesses, put_values, stored_name
 
+# A problem of either kind.
+P = TypeVar("P", ODEProblem, NonlinearProblem)
+
 
 def remake(
-    problem: ODEProblem,
+    problem: P,
     values: Mapping[Any, Any] | None = None,
     *,
     tspan: tuple[Any, Any] | None = None,
     p: MTKParameters | None = None,
     guesses: Mapping[Any, Any] | None = None,
-) -> ODEProblem:
+) -> P:
     """A problem with some values changed; dependent values follow, the old problem stays as it is.
 
     **Arguments:**
 
-    - `problem`: the problem.
+    - `problem`: an `mtk.ODEProblem` or `mtk.NonlinearProblem`.
     - `values`: by name, as for `mtk.ODEProblem`. New numbers never recompile anything, and may be
       traced. A function in place of a number, or a number in place of a function, changes what is
       static; so do `mtk.UNSET`, which takes a value away, and a value for what was to be found.
@@ -53,26 +57,30 @@ def remake(
         >>> mtk.remake(problem, {"x": 3.0, "k": 0.1})["x"].item()
         3.0
     """
-    if not isinstance(problem, ODEProblem):
-        raise KindError(f"remake takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    if not isinstance(problem, ODEProblem | NonlinearProblem):
+        raise KindError(
+            f"remake takes an mtk.ODEProblem or mtk.NonlinearProblem, got {type(problem).__name__}."
+        )
     if p is not None:
         problem = _with(problem, p=_checked(p, problem))
     if values or guesses:
         problem = _with_values(problem, values or {}, guesses or {})
     if tspan is not None:
+        if not isinstance(problem, ODEProblem):
+            raise KindError("A nonlinear problem has no time span.")
         t0, t1 = times(tspan, problem.p)
-        problem = _with(problem, t0=t0, t1=t1)
+        return _with(problem, t0=t0, t1=t1)
     return problem
 
 
-def _with(problem: ODEProblem, **fields: Any) -> ODEProblem:
+def _with(problem: Any, **fields: Any) -> Any:
     names = tuple(fields)
     return eqx.tree_at(
         lambda q: tuple(getattr(q, n) for n in names), problem, tuple(fields[n] for n in names)
     )
 
 
-def _checked(p: MTKParameters, problem: ODEProblem) -> MTKParameters:
+def _checked(p: MTKParameters, problem: Any) -> MTKParameters:
     if not isinstance(p, MTKParameters):
         raise KindError(f"p= is an MTKParameters, got {type(p).__name__}.")
     if p.index is not problem.p.index:
@@ -83,20 +91,26 @@ def _checked(p: MTKParameters, problem: ODEProblem) -> MTKParameters:
     return p
 
 
-def _with_values(
-    problem: ODEProblem, values: Mapping[Any, Any], guesses: Mapping[Any, Any]
-) -> ODEProblem:
+def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, Any]) -> Any:
     unknowns = problem.model.unknowns
-    stored = {stored_name(key, unknowns): value for key, value in values.items()}
+    if isinstance(problem, NonlinearProblem) and problem.question == "root":
+        values, started = apart(values, unknowns)
+        guesses = {**started, **guesses}
     started = {stored_name(key, unknowns): guess for key, guess in guesses.items()}
+    # Guesses that go into a slot first, so that rules see them.
+    direct = {n: v for n, v in started.items() if _is_guess(problem, n, v)}
+    if direct:
+        problem = _with(problem, p=problem.p.set(direct))
+    rest = {key: v for key, v in guesses.items() if stored_name(key, unknowns) not in direct}
+    stored = {stored_name(key, unknowns): value for key, value in values.items()}
     if (
-        not problem.conditions.rules
+        not rest
+        and not problem.conditions.rules
         and len(stored) == len(values)
         and all(_is_value(problem, n, v) for n, v in stored.items())
-        and all(_is_guess(problem, n, v) for n, v in started.items())
     ):
-        return _with(problem, p=problem.p.set({**stored, **started}))
-    declared = put_guesses(_declarations(problem), unknowns, guesses)
+        return _with(problem, p=problem.p.set(stored)) if stored else problem
+    declared = put_guesses(_declarations(problem), unknowns, rest)
     declared, entries = put_values(
         declared, unknowns, problem.model.states.bound, values, problem.model.declarations
     )
@@ -107,7 +121,7 @@ def _with_values(
     return _replace_static(problem, p, conditions)
 
 
-def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
+def _is_value(problem: Any, name: str, value: Any) -> bool:
     """Whether a value goes into an existing place that was given: then nothing static changes."""
     entries = problem.p.index.entries
     base = (split_index(name) or (name,))[0]
@@ -123,7 +137,7 @@ def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
     return not (callable(value) and entry.is_array and not hasattr(value, "shape"))
 
 
-def _is_guess(problem: ODEProblem, name: str, value: Any) -> bool:
+def _is_guess(problem: Any, name: str, value: Any) -> bool:
     """Whether a guess goes into the slot of something that is found."""
     mask = problem.conditions.free.get(name)
     return (
@@ -131,7 +145,7 @@ def _is_guess(problem: ODEProblem, name: str, value: Any) -> bool:
     )
 
 
-def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
+def _declarations(problem: Any) -> dict[str, Parameter]:
     """The declarations of a problem with its present values as defaults, or as guesses."""
     p, declared, conditions = problem.p, {}, problem.conditions
     for name, declaration in problem.model.declarations.items():
@@ -155,8 +169,8 @@ def _declarations(problem: ODEProblem) -> dict[str, Parameter]:
     return declared
 
 
-def _replace_static(problem: ODEProblem, p: MTKParameters, conditions: Conditions) -> ODEProblem:
-    new = object.__new__(ODEProblem)
+def _replace_static(problem: Any, p: MTKParameters, conditions: Conditions) -> Any:
+    new = object.__new__(type(problem))
     for field in dataclasses.fields(problem):
         object.__setattr__(new, field.name, getattr(problem, field.name))
     object.__setattr__(new, "p", p)
