@@ -9,10 +9,12 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = [
+    "ensemble.py",
     "fit_lynx_hare.py",
     "fit_lynx_hare_dict.py",
     "learning_rate_per_name.py",
     "sample_posterior.py",
+    "universal_differential_equation.py",
 ]
 
 
