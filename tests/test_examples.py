@@ -15,6 +15,8 @@ EXAMPLES = [
     "learning_rate_per_name.py",
     "sample_posterior.py",
     "universal_differential_equation.py",
+    "own_vector_field.py",
+    "two_tanks.py",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 
-from ..errors import KindError
+from ..errors import KindError, UnknownNameError, unknown_name
 from ..initialization import Conditions
 from ..model import SOLVE, Parameter
 from ..model._complete import check_start
@@ -111,6 +111,8 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
     ):
         return _with(problem, p=problem.p.set(stored)) if stored else problem
     declared = put_guesses(_declarations(problem), unknowns, rest)
+        return _with(problem, p=_set(problem, {**stored, **started}))
+    declared = put_guesses(_declarations(problem), unknowns, guesses)
     declared, entries = put_values(
         declared, unknowns, problem.model.states.bound, values, problem.model.declarations
     )
@@ -122,6 +124,19 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
 
 
 def _is_value(problem: Any, name: str, value: Any) -> bool:
+def _set(problem: ODEProblem, values: Mapping[str, Any]) -> MTKParameters:
+    try:
+        return problem.p.set(values)
+    except UnknownNameError as error:
+        # Among parameters alone no unknown is near to a misspelt one.
+        if error.name is None or error.name in problem.p:
+            raise
+        known = [n for n in problem.p if not n.startswith(("Initial(", "Guess("))]
+        raise unknown_name(
+            str(error.name), [*known, *problem.model.unknowns], "the parameters and unknowns"
+        ) from None
+
+def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
     """Whether a value goes into an existing place that was given: then nothing static changes."""
     entries = problem.p.index.entries
     base = (split_index(name) or (name,))[0]

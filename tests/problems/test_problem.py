@@ -131,6 +131,7 @@ def test_values_that_the_system_leaves_open():
 
 WRONG = {
     "misspelt": ({"sgima": 1.0}, errors.UnknownNameError, "Did you mean 'sigma'"),
+    "misspelt unknown": ({"xx": 1.0}, errors.UnknownNameError, "and unknowns. Did you mean 'x'"),
     "dependent": ({"q": 1.0}, errors.BoundParameterError, "'q' is a dependent parameter"),
     "observed": ({"sum": 1.0}, errors.DeclarationError, "'sum' is an observed value"),
     "twice": ({"x": 1.0, Initial("x"): 1.0}, errors.OverlapError, "given twice"),

@@ -8,6 +8,8 @@ series of discrete values.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,7 +83,7 @@ def test_places_of_all_portions():
     assert (new["words"], new["function"]) == ("bye", another)
 
 
-def bound(p1=1.0):
+def bound(p1: Any = 1.0):
     return System(
         parameters={"p1": p1, "p2": mtk.Parameter(bind=lambda p: 2 * p.p1)},
         unknowns={"x": 1.0},

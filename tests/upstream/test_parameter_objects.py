@@ -85,7 +85,7 @@ def test_setters():
 def test_precision_of_new_values():
     """Each buffer gets the common dtype of old and new, where upstream takes that of the new one."""
     p = mixed()
-    values = {"a": np.float32(1), "c": 2.0, "d": np.uint8(5), "e": np.float32([5, 6, 7])}
+    values = {"a": np.float32(1), "c": 2.0, "d": np.uint8(5), "e": np.array([5, 6, 7], np.float32)}
     new = remake_buffer(p, {**values, "f": np.full((3, 3), 3, np.uint32), "h": "bar"})
     assert [len(own) for own in new.buffers.values()] == [len(own) for own in p.buffers.values()]
     assert new.tunable.dtype == jnp.float64
