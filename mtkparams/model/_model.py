@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..errors import DeclarationError, ShapeError, unknown_name
+from ..errors import DeclarationError, KindError, ShapeError, unknown_name
 from ..parameters import Initials, MTKParameters, View
 from ..parameters._fingerprint import fingerprint
 from ..parameters._index import About, Entry, Index, Leaf, Place
@@ -148,6 +148,13 @@ class Model:
     def start(self, p: MTKParameters) -> Array:
         """All unknowns at the start, from the initial values in `p`."""
         values = p[[f"Initial({name})" for name in self.unknowns]]
+        for name, value in zip(self.unknowns, values, strict=True):
+            place = self.states.entries[name].leaves[0].place
+            if place is not None and jnp.ndim(value) > len(place.shape):
+                raise KindError(
+                    f"The initial value of {name!r} has shape {jnp.shape(value)}, and the unknown "
+                    f"{place.shape}: this is a batch. Use jax.vmap, or mtk.solve_ensemble."
+                )
         return join(values, p.initials.dtype)
 
     def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:

@@ -14,7 +14,9 @@ from ..errors import DeclarationError, KindError
 from ..initialization import Conditions
 from ..model import Model, System
 from ..model._complete import model_of, stand_in
+from ..model._read import read_at
 from ..parameters import Initial, MTKParameters
+from ._each import depth_of, of_each_member
 from ._free import settle
 from ._values import place_values
 
@@ -82,9 +84,13 @@ class ODEProblem(eqx.Module):
         self.t0, self.t1 = times(tspan, self.p)
 
     def __getitem__(self, spec: Any) -> Any:
-        """Values at the start by name: parameters, unknowns, observed, or `lambda t, u, p: ...`."""
-        from ..model._read import read_at
+        """Values at the start by name: parameters, unknowns, observed, or `lambda t, u, p: ...`.
 
+        Of a batch of problems the members are in front.
+        """
+        depth = depth_of(self)
+        if depth:
+            return of_each_member(self, spec, depth)
         return read_at(self.model, self.t0, self.model.start(self.p), self.p, spec)
 
     def __contains__(self, name: object) -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ..errors import DeclarationError, KindError, unknown_name
 from ..model import Model
 from ..parameters._fresh import fresh, own_copy
+from ._each import depth_of
 from ._failure import honest, raise_failure
 from ._phases import Outcome, Settings, Span, in_one, in_two
 from ._problem import ODEProblem
@@ -39,6 +40,10 @@ def run(
     """What `mtk.solve` says."""
     if not isinstance(problem, ODEProblem):
         raise KindError(f"solve takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    if depth_of(problem):
+        raise KindError(
+            "solve takes one problem, got a batch. Use jax.vmap, or mtk.solve_ensemble."
+        )
     model = problem.model
     if model.algebraic:
         raise DeclarationError(

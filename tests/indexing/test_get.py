@@ -226,6 +226,54 @@ def test_transformations(problem):
     np.testing.assert_array_equal(getp(problem, "twice")(many), 2 * values)
 
 
+def test_a_batch_of_problems(problem):
+    values = jnp.arange(1.0, 4.0)
+    many = jax.vmap(lambda a: mtk.remake(problem, {"a": a, "x": 2 * a}))(values)
+    spec = ["x", ("xy", "t"), "D(x)", "tag", "twice", lambda t, u, p: u.y * p.a]
+    x, (xy, t), slope, tag, twice, product = many[spec]
+    np.testing.assert_array_equal(x, 2 * values)
+    np.testing.assert_array_equal(xy, 18 * values)
+    np.testing.assert_array_equal(slope, -2 * values**2)
+    assert (tag, t.shape) == ("run 7", (3,))
+    np.testing.assert_array_equal(twice, 2 * values)
+    np.testing.assert_array_equal(product, np.outer(values, [4.0, 5.0]))
+    np.testing.assert_array_equal(getsym(problem, "xy")(many), 18 * values)
+    # Buffers without members serve them all.
+    some = mtk.batch(problem, {"a": values})
+    np.testing.assert_array_equal(some["D(x)"], -values)
+    assert some["xy"].tolist() == [9.0, 9.0, 9.0]
+    grid = jax.vmap(lambda b: jax.vmap(lambda a: mtk.remake(problem, {"a": a, "b": b}))(values))(
+        jnp.ones(2)
+    )
+    assert grid["xy"].shape == (2, 3)
+    with pytest.raises(errors.KindError, match="solve takes one problem, got a batch"):
+        mtk.solve(many)
+    with pytest.raises(errors.KindError, match="'x' has shape .* this is a batch. Use jax.vmap"):
+        mtk.to_diffrax(many)
+
+
+def test_the_start_that_was_found_and_ensembles(problem):
+    system = mtk.System(
+        parameters={"b": 2.0},
+        unknowns={"x": 1.0, "y": mtk.Unknown(guess=1.5)},
+        derivatives=lambda t, u, p: {"x": -u.y},
+        residuals=lambda t, u, p: {"y_eq": u.y - p.b * u.x},
+        observed={"sum": lambda t, u, p: u.x + u.y},
+    )
+    dae = mtk.ODEProblem(system)
+    get = getsym(system, ["y", "sum", "D(x)"])
+    found = mtk.initialize(dae)
+    assert get(found) == getsym(found, ["y", "sum", "D(x)"])(found) == [2.0, 3.0, -2.0]
+    assert getp(system, "b")(found) == 2.0
+    with pytest.raises(errors.DeclarationError, match="'y' is not given: it is found at the start"):
+        mtk.pack(dae, ["y"])
+    assert mtk.pack(dae, [Initial("y"), "x"]).tolist() == [1.5, 1.0]
+    with pytest.raises(errors.DeclarationError, match="'D.sum.' is the derivative of an observed"):
+        getsym(dae, "D(sum)")
+    with pytest.raises(errors.DeclarationError, match="'y' is an algebraic unknown"):
+        getsym(dae, "D(y)")
+
+
 def test_a_name_that_is_called_t():
     system = mtk.System(
         parameters={"t": 7.0}, unknowns={"x": 1.0}, derivatives=lambda t, u, p: -u.x

@@ -91,7 +91,9 @@ def test_wrong_values(problem):
 
 
 def test_who_cannot_be_set(system, solution):
-    with pytest.raises(errors.KindError, match="A solution is what came out of its values"):
+    with pytest.raises(
+        errors.KindError, match="Solution: what came out of its values has no others"
+    ):
         setp(system, "a")(solution, 1.0)
     with pytest.raises(errors.KindError, match="Values are set in a problem.*got System"):
         setp(system, "a")(system, 1.0)

@@ -1,0 +1,37 @@
+"""Reading a batch of problems: members in front, each with its own values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..indexing._spec import filled, is_name, leaves_of
+
+
+def depth_of(problem: Any) -> int:
+    """How many axes of a batch are in front of the values of a problem."""
+    buffers = [buffer for own in problem.p.buffers.values() for buffer in own]
+    ranks = [buffer.ndim - 1 for buffer in buffers if hasattr(buffer, "ndim")]
+    return max([getattr(problem.t0, "ndim", 0), *ranks])
+
+
+def of_each_member(problem: Any, spec: Any, depth: int) -> Any:
+    """Parameters as they are in the batch, and all else of one member after the other."""
+    leaves = leaves_of(spec)
+    is_stored = [is_name(leaf) and leaf in problem.p for leaf in leaves]
+    stored = iter(problem.p[[leaf for leaf, own in zip(leaves, is_stored, strict=True) if own]])
+    others = [leaf for leaf, own in zip(leaves, is_stored, strict=True) if not own]
+    fields = (problem.p, problem.t0, problem.t1)
+    # What all members share has fewer axes than the rest.
+    times = tuple(0 if getattr(t, "ndim", 0) == depth else None for t in fields[1:])
+    axes = (jax.tree.map(lambda buffer: 0 if buffer.ndim > depth else None, problem.p), *times)
+
+    def read(*fields: Any) -> list[Any]:
+        one = eqx.tree_at(lambda q: (q.p, q.t0, q.t1), problem, fields)
+        return jax.tree.map(jnp.asarray, one[others])
+
+    found = iter(jax.vmap(read, in_axes=axes)(*fields) if others else ())
+    return filled(spec, iter([next(stored if own else found) for own in is_stored]))
