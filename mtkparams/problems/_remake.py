@@ -109,10 +109,8 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
         and len(stored) == len(values)
         and all(_is_value(problem, n, v) for n, v in stored.items())
     ):
-        return _with(problem, p=problem.p.set(stored)) if stored else problem
+        return _with(problem, p=_set(problem, stored)) if stored else problem
     declared = put_guesses(_declarations(problem), unknowns, rest)
-        return _with(problem, p=_set(problem, {**stored, **started}))
-    declared = put_guesses(_declarations(problem), unknowns, guesses)
     declared, entries = put_values(
         declared, unknowns, problem.model.states.bound, values, problem.model.declarations
     )
@@ -123,20 +121,20 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
     return _replace_static(problem, p, conditions)
 
 
-def _is_value(problem: Any, name: str, value: Any) -> bool:
-def _set(problem: ODEProblem, values: Mapping[str, Any]) -> MTKParameters:
+def _set(problem: Any, values: Mapping[str, Any]) -> MTKParameters:
     try:
         return problem.p.set(values)
     except UnknownNameError as error:
         # Among parameters alone no unknown is near to a misspelt one.
         if error.name is None or error.name in problem.p:
             raise
-        known = [n for n in problem.p if not n.startswith(("Initial(", "Guess("))]
+        known = [n for n in problem.p if not n.startswith("Initial(")]
         raise unknown_name(
             str(error.name), [*known, *problem.model.unknowns], "the parameters and unknowns"
         ) from None
 
-def _is_value(problem: ODEProblem, name: str, value: Any) -> bool:
+
+def _is_value(problem: Any, name: str, value: Any) -> bool:
     """Whether a value goes into an existing place that was given: then nothing static changes."""
     entries = problem.p.index.entries
     base = (split_index(name) or (name,))[0]
