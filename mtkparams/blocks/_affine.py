@@ -1,4 +1,4 @@
-"""Which blocks are affine in their own unknowns, and which are mere assignments."""
+"""Which blocks are affine in their own unknowns: degrees, from operands to results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._graph import Graph
-from ._nodes import CONSTANT, Op
+from ._nodes import Op
 from ._primitives import LINEAR, LINEAR_WHOLE
 from ._sets import ranges
 
@@ -24,7 +24,7 @@ def owners(graph: Graph, block_of: np.ndarray) -> np.ndarray:
     """
     owner = np.full(graph.size, -1)
     owner[graph.unknowns] = block_of
-    for level, starts, counts in _levels(graph):
+    for level, starts, counts in levels(graph):
         operands = graph.edges[ranges(starts, counts)]
         owner[level] = np.maximum.reduceat(owner[operands], np.cumsum(counts) - counts)
     return owner
@@ -35,7 +35,7 @@ def degrees(graph: Graph, owner: np.ndarray) -> np.ndarray:
     rule = _rules(graph)
     degree = np.zeros(graph.size, np.int8)
     degree[graph.unknowns] = owner[graph.unknowns] >= 0
-    for nodes, starts, counts in _levels(graph):
+    for nodes, starts, counts in levels(graph):
         for which in np.unique(rule[nodes]).tolist():
             here = rule[nodes] == which
             degree[nodes[here]] = _degree(
@@ -44,7 +44,7 @@ def degrees(graph: Graph, owner: np.ndarray) -> np.ndarray:
     return degree
 
 
-def _levels(graph: Graph) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def levels(graph: Graph) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Nodes that depend on something, level by level, with where their edges lie."""
     starts = graph.ptr[:-1]
     counts = np.diff(graph.ptr)
@@ -108,60 +108,6 @@ def _degree(
     if rule == _CHOICE:
         return np.where(d[heads] > 0, 2, most)
     return np.where(most > 0, 2, 0)
-
-
-def coefficients(
-    graph: Graph, owner: np.ndarray, degree: np.ndarray, single: np.ndarray
-) -> np.ndarray:
-    """For each node of degree one in the one unknown of its owner: the factor, NaN if no constant.
-
-    **Arguments:**
-
-    - `single`: for each block whether it has one unknown.
-    """
-    values = np.full(graph.size, np.nan)
-    factor = np.full(graph.size, np.nan)
-    known = (graph.op <= CONSTANT) & np.array(
-        [d is not None and np.issubdtype(d, np.floating) for d in graph.dtypes]
-    )[graph.kind]
-    for number in np.unique(graph.op[known]):
-        here = graph.op == number
-        values[here] = graph.nodes.chunks[CONSTANT - number][graph.place[here]]
-    mine = (degree == 1) & (owner >= 0)
-    mine[mine] = single[owner[mine]]
-    factor[graph.unknowns[mine[graph.unknowns]]] = 1.0
-    names = np.array(
-        [op.primitive.name if op.kind == "elementwise" else op.kind for op in graph.ops]
-    )
-    for nodes, starts, counts in _levels(graph):
-        here = mine[nodes] & (graph.op[nodes] >= 0)
-        for k in np.flatnonzero(here).tolist():
-            node, low = nodes[k], starts[k]
-            operands = graph.edges[low : low + counts[k]]
-            factor[node] = _factor(
-                str(names[graph.op[node]]),
-                np.where(
-                    (owner[operands] == owner[node]) & (degree[operands] > 0), factor[operands], 0.0
-                ),
-                values[operands],
-            )
-    return factor
-
-
-def _factor(name: str, of: np.ndarray, value: np.ndarray) -> float:
-    if name in ("add", "add_any", "sum"):
-        return float(of.sum())
-    if name == "sub":
-        return float(of[0] - of[1])
-    if name == "neg":
-        return -float(of[0])
-    if name == "mul":
-        return float(of[0] * value[1] if of[1] == 0.0 else of[1] * value[0])
-    if name == "div":
-        return float(of[0] / value[1])
-    if name == "convert_element_type":
-        return float(of[0])
-    return float("nan")
 
 
 def is_affine(degree: np.ndarray, residual: np.ndarray, equations: Sequence[int]) -> bool:

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ._affine import coefficients, degrees, is_affine, owners
+from ._affine import degrees, is_affine, owners
 from ._decompose import Block, Parts, decompose
+from ._explicit import factors
 from ._graph import Graph, element_graph
 from ._incidence import graph_incidence
 from ._nodes import Ids, Sparse
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Structure:
     """What `analyse` found. Static: equal to itself only, and hashable.
 
@@ -41,6 +42,10 @@ class Structure:
     parts: Parts
     owner: np.ndarray
     opaque: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        m, n = self.incidence.shape
+        return f"Structure({m} equations, {n} unknowns, {len(self.blocks)} blocks)"
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -88,7 +93,7 @@ def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
     owner = owners(graph, block_of)
     degree = degrees(graph, owner)
     single = np.array([len(b.unknowns) == 1 for b in parts.blocks], bool)
-    factor = coefficients(graph, owner, degree, single)
+    factor = factors(graph, owner, degree, single)
     blocks = tuple(_described(block, graph, degree, factor) for block in parts.blocks)
     opaque = graph.dense_primitives
     return Structure(graph, pattern, dataclasses.replace(parts, blocks=blocks), owner, opaque)

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from ._movement import MOVEMENT
-from ._nodes import CLOSED, Ids, Nodes, Sparse
+from ._nodes import CLOSED, NONE, Ids, Nodes, Sparse
 from ._primitives import FOLDED, INLINED
 from ._sets import dependence, ranges
 
@@ -45,13 +45,13 @@ class Builder:
         self,
         rules: Mapping[str, Rule],
         otherwise: Rule,
-        names: Names | None = None,
+        shared: Shared | None = None,
         slopes: bool = True,
     ):
         self.nodes = Nodes()
         self.rules = rules
         self.otherwise = otherwise
-        self.names = Names() if names is None else names
+        self.shared = Shared() if shared is None else shared
         # Whether rules of differentiation count. Inside of such a rule they do not: what is asked there
         # is what its values depend on, and rules that call their own function would have no end.
         self.slopes = slopes
@@ -105,7 +105,7 @@ class Builder:
         rule = self.rules.get(name)
         if rule is not None:
             return rule(self, eqn, operands)
-        self.names.unknown.add(name)
+        self.shared.unknown.add(name)
         return self.otherwise(self, eqn, operands)
 
     def _fold(self, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -129,32 +129,45 @@ class Builder:
         self,
         operands: Sequence[Ids],
         run: Callable[[Builder, list[Ids]], list[Ids]],
+        about: Any,
         slopes: bool = True,
     ) -> list[Ids]:
         """What the results of `run` depend on, for programs that are computed as a whole.
 
         `run` builds the program in a graph of its own, from leaves and from the constants among the
         operands. For each element of each result there is one node here, on which it depends, or `NONE`.
+        A program that was seen before, which is one of the same `about`, is not built again.
         """
-        sub = Builder(self.rules, self.otherwise, self.names, self.slopes and slopes)
-        places, leaves = self._leaves(sub, operands)
-        outer = [o[~self.nodes.is_constant(o)] for o in operands]
-        results = run(sub, places)
-        sets = dependence(sub.nodes, np.concatenate([*leaves, np.empty(0, np.int64)]))
-        members = np.concatenate([*outer, np.empty(0, np.int64)])
-        numbers, inverse = np.unique(
-            np.concatenate([sets.of[r].ravel() for r in results]), return_inverse=True
-        )
-        counts = sets.ptr[numbers + 1] - sets.ptr[numbers]
-        found = np.full(len(numbers), -1)
+        known = [self.nodes.is_constant(o) for o in operands]
+        slopes = self.slopes and slopes
+        key = (id(about), slopes, *self._seen_as(operands, known))
+        if key not in self.shared.memory:
+            sub = Builder(self.rules, self.otherwise, self.shared, slopes)
+            places, leaves = self._leaves(sub, operands)
+            results = run(sub, places)
+            sets = dependence(sub.nodes, _flat(leaves))
+            numbers, which = np.unique(_flat([sets.of[r] for r in results]), return_inverse=True)
+            cuts = np.cumsum([r.size for r in results])[:-1]
+            # `about` is kept, so that no other object can take its number.
+            self.shared.memory[key] = (about, *sets.rows(numbers), np.split(which, cuts))
+        _, counts, places, which = self.shared.memory[key]
+        members = _flat([o[~k] for o, k in zip(operands, known, strict=True)])[places]
+        found = np.full(len(counts), NONE)
         one = counts == 1
-        found[one] = members[sets.members[sets.ptr[numbers[one]]]]
+        starts = np.cumsum(counts) - counts
+        found[one] = members[starts[one]]
         more = counts > 1
         if more.any():
-            places_of = ranges(sets.ptr[numbers[more]], counts[more])
-            found[more] = self.nodes.junctions(counts[more], members[sets.members[places_of]])
-        cuts = np.cumsum([r.size for r in results])[:-1]
-        return np.split(found[inverse], cuts)
+            several = members[ranges(starts[more], counts[more])]
+            found[more] = self.nodes.junctions(counts[more], several)
+        return [found[w] for w in which]
+
+    def _seen_as(self, operands: Sequence[Ids], known: Sequence[np.ndarray]) -> list[Any]:
+        """All that a program's dependences can differ by: which operands are constants, and which."""
+        return [
+            (k.tobytes(), self.nodes.value(o[k]).tobytes()) if k.any() else None
+            for o, k in zip(operands, known, strict=True)
+        ]
 
     def relation(
         self,
@@ -166,13 +179,12 @@ class Builder:
 
         As `inner`, as a matrix: rows and columns are all elements, one array after the other.
         """
-        sub = Builder(self.rules, self.otherwise, self.names, self.slopes and slopes)
+        sub = Builder(self.rules, self.otherwise, self.shared, self.slopes and slopes)
         places, leaves = self._leaves(sub, operands)
         results = run(sub, places)
-        columns = np.concatenate([*map(np.ravel, places), np.empty(0, np.int64)])
-        columns = np.flatnonzero(np.isin(columns, np.concatenate([*leaves, np.empty(0, int)])))
-        sets = dependence(sub.nodes, np.concatenate([*leaves, np.empty(0, np.int64)]))
-        numbers = np.concatenate([sets.of[r].ravel() for r in results])
+        columns = np.flatnonzero(~_flat([self.nodes.is_constant(o) for o in operands]).astype(bool))
+        sets = dependence(sub.nodes, _flat(leaves))
+        numbers = _flat([sets.of[r] for r in results])
         counts, members = sets.rows(numbers)
         ptr = np.concatenate([[0], np.cumsum(counts)])
         shape = (len(numbers), sum(o.size for o in operands))
@@ -194,6 +206,10 @@ class Builder:
         return places, leaves
 
 
+def _flat(arrays: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([*map(np.ravel, arrays), np.empty(0, np.int64)])
+
+
 def _live(jaxpr: Jaxpr) -> list[JaxprEqn]:
     """The equations that the results need."""
     needed = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
@@ -205,9 +221,12 @@ def _live(jaxpr: Jaxpr) -> list[JaxprEqn]:
     return live[::-1]
 
 
-class Names:
-    """Primitives taken to be dense: those of no table, and all."""
+class Shared:
+    """What one analysis keeps in common: primitives taken to be dense (those of no table, and all),
+    and the dependences of programs inside of programs."""
 
     def __init__(self) -> None:
+        self.memory: dict[Any, Any] = {}
+        self.rules: dict[int, Any] = {}
         self.unknown: set[str] = set()
         self.dense: set[str] = set()

@@ -3,7 +3,7 @@ depends on what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     if b.nodes.is_constant(index).all():
         which = int(np.clip(int(b.nodes.value(index)), 0, len(branches) - 1))
         return b.run_closed(branches[which], rest)
-    found = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x)) for at in branches]
+    found = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x), at) for at in branches]
     choice = int(index)
     sources = [
         np.stack([*each, np.full(len(each[0]), choice)], 1) for each in zip(*found, strict=True)
@@ -40,7 +40,7 @@ def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     length, body = p["length"], p["jaxpr"]
     size = max(1, len(getattr(body, "jaxpr", body).eqns))
     if length * size <= _FOLLOWED:
-        sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x))
+        sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x), eqn)
     else:
         sources = _all_steps_alike(b, p, operands)
     return _ops.whole(b.nodes, eqn, operands, sources)
@@ -147,9 +147,25 @@ def custom_jvp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 
     The rule of `sinc` at zero, for one, has a slope where the function itself is a constant.
     """
-    values = b.inner(operands, lambda sub, x: sub.run_closed(eqn.params["call_jaxpr"], x))
+    call = eqn.params["call_jaxpr"]
+    values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
     if not b.slopes:
         return _ops.whole(b.nodes, eqn, operands, values)
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
+    rule = _traced(b, eqn, _forward)
+    if rule is None:
+        return _dense(b, eqn, operands)
+    slopes = b.inner(
+        [*operands, *(_still(b, operands[i]) for i in moving)],
+        lambda sub, x: sub.run_closed(rule, x),
+        rule,
+        slopes=False,
+    )
+    sources = [np.stack(pair, 1) for pair in zip(values, slopes, strict=True)]
+    return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def _forward(eqn: JaxprEqn) -> Any:
     run = _ops.alone(eqn)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
 
@@ -163,14 +179,23 @@ def custom_jvp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         return jax.jvp(f, tuple(primals[i] for i in moving), tuple(moved))[1]
 
     shapes = [_struct(v.aval) for v in eqn.invars]
-    rule = jax.make_jaxpr(tangent)(shapes, [shapes[i] for i in moving])
-    slopes = b.inner(
-        [*operands, *(_still(b, operands[i]) for i in moving)],
-        lambda sub, x: sub.run_closed(rule, x),
-        slopes=False,
-    )
-    sources = [np.stack(pair, 1) for pair in zip(values, slopes, strict=True)]
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return jax.make_jaxpr(tangent)(shapes, [shapes[i] for i in moving])
+
+
+def _traced(b: Builder, eqn: JaxprEqn, trace: Callable[[JaxprEqn], Any]) -> Any:
+    """The program of a rule of differentiation, or None: some are made only to raise an error."""
+    if id(eqn) not in b.shared.rules:
+        try:
+            rule = trace(eqn)
+        except Exception:  # whatever a user's rule raises; without it all that is left is "dense"
+            rule = None
+        b.shared.rules[id(eqn)] = (eqn, rule)
+    return b.shared.rules[id(eqn)][1]
+
+
+def _dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    b.shared.dense.add(eqn.primitive.name)
+    return dense(b, eqn, operands)
 
 
 def _still(b: Builder, operand: Ids) -> Ids:
@@ -192,30 +217,15 @@ def _struct(aval: Any) -> Any:
 def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """As `custom_jvp`, with a rule that goes from the results to the operands."""
     call = eqn.params.get("call_jaxpr", eqn.params.get("fun_jaxpr"))
-    values = b.inner(operands, lambda sub, x: sub.run_closed(call, x))
+    values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
     if not b.slopes:
         return _ops.whole(b.nodes, eqn, operands, values)
-    run = _ops.alone(eqn)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
     seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
-
-    def cotangent(primals: list[Any], pulled: list[Any]) -> Any:
-        def f(*free: Any) -> Any:
-            full = list(primals)
-            for i, x in zip(moving, free, strict=True):
-                full[i] = x
-            results = run(*full)
-            return [results[i] for i in seen]
-
-        return jax.vjp(f, *(primals[i] for i in moving))[1](pulled)
-
-    shapes = [_struct(v.aval) for v in eqn.invars]
     pulled = [_struct(eqn.outvars[i].aval) for i in seen]
-    try:
-        rule = jax.make_jaxpr(cotangent)(shapes, pulled)
-    except Exception:  # a rule that cannot be traced, such as one that only raises, says nothing
-        b.names.dense.add(eqn.primitive.name)
-        return dense(b, eqn, operands)
+    rule = _traced(b, eqn, _backward)
+    if rule is None:
+        return _dense(b, eqn, operands)
     pulls = [_fresh_like(b, s) for s in pulled]
     relation = b.relation([*operands, *pulls], lambda sub, x: sub.run_closed(rule, x), slopes=False)
     relation = relation.astype(np.int32)
@@ -232,6 +242,26 @@ def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         for i, v in enumerate(values)
     ]
     return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def _backward(eqn: JaxprEqn) -> Any:
+    run = _ops.alone(eqn)
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
+    seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
+
+    def cotangent(primals: list[Any], pulled: list[Any]) -> Any:
+        def f(*free: Any) -> Any:
+            full = list(primals)
+            for i, x in zip(moving, free, strict=True):
+                full[i] = x
+            results = run(*full)
+            return [results[i] for i in seen]
+
+        return jax.vjp(f, *(primals[i] for i in moving))[1](pulled)
+
+    shapes = [_struct(v.aval) for v in eqn.invars]
+    pulled = [_struct(eqn.outvars[i].aval) for i in seen]
+    return jax.make_jaxpr(cotangent)(shapes, pulled)
 
 
 def _fresh_like(b: Builder, struct: Any) -> Ids:

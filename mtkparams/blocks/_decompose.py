@@ -68,10 +68,10 @@ def decompose(incidence: Sparse | np.ndarray) -> Parts:
     - `incidence`: a matrix `(m, n)`, nonzero where equation i depends on unknown j. Stored zeros do
       not count.
     """
-    pattern = sp.csr_array(incidence, dtype=np.int8, copy=True)
-    pattern.data[:] = np.asarray(sp.csr_array(incidence).data) != 0
+    pattern: Sparse = sp.csr_array(incidence, copy=True)
     pattern.sum_duplicates()
     pattern.eliminate_zeros()
+    pattern.data = np.ones(pattern.nnz, np.int8)
     matched = match(pattern)
     m, n = pattern.shape
     over: tuple[Part, ...] = ()

@@ -7,6 +7,7 @@ parameter that happens to be zero does not remove what depends on it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from ._rules import new_builder
 from ._sets import ranges
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Graph:
     """Nodes, numbered so that a node comes after those that it is computed from.
 
@@ -65,6 +66,14 @@ class Graph:
     def size(self) -> int:
         return len(self.op)
 
+    @functools.cached_property
+    def _whole(self) -> np.ndarray:
+        # One more than there are operations: their number may be none.
+        return np.array([*(op.kind == "whole" for op in self.ops), False])
+
+    def __repr__(self) -> str:
+        return f"Graph({self.size} nodes, {len(self.ops)} operations)"
+
     def is_constant(self, ids: Ids) -> np.ndarray:
         """Which of some nodes are constants."""
         return np.asarray(self.op[ids] <= CONSTANT)
@@ -76,7 +85,8 @@ class Graph:
     def needed(self, targets: Ids) -> Ids:
         """The targets and all that they depend on, by depth, junctions left out.
 
-        What a whole operation does not need for the elements asked for is not among them.
+        What a whole operation does not need for the elements asked for is not among them; the
+        constants among its operands are.
         """
         seen = np.zeros(self.size, bool)
         found = [np.unique(targets)]
@@ -89,6 +99,13 @@ class Graph:
             found.append(below)
         nodes = np.concatenate(found)
         nodes = nodes[self.op[nodes] != JUNCTION]
+        numbers = np.unique(self.op[nodes])
+        wholes = numbers[(numbers >= 0) & self._whole[numbers]] if numbers.size else numbers
+        given = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
+        if given:
+            constants = np.unique(np.concatenate(given))
+            constants = constants[self.is_constant(constants) & ~seen[constants]]
+            nodes = np.concatenate([constants, nodes])
         return nodes[np.lexsort((nodes, self.depth[nodes]))]
 
 
@@ -119,10 +136,10 @@ def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
     (residual,) = b.run_closed(traced, [unknowns, *leaves])
     nodes = b.nodes
     size = nodes.size
-    if b.names.unknown:
-        names = ", ".join(f"`{name}`" for name in sorted(b.names.unknown))
+    if b.shared.unknown:
+        names = ", ".join(f"`{name}`" for name in sorted(b.shared.unknown))
         warnings.warn(
-            f"No rule for the primitive{'s' * (len(b.names.unknown) > 1)} {names}: every element that "
+            f"No rule for the primitive{'s' * (len(b.shared.unknown) > 1)} {names}: every element that "
             "comes out is taken to depend on every element that goes in. Results stay right; blocks "
             "may be larger than they need be.",
             StructureWarning,
@@ -141,8 +158,8 @@ def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
         arguments=tuple(leaves),
         residual=residual,
         closed=tuple(b.closed),
-        unknown_primitives=tuple(sorted(b.names.unknown)),
-        dense_primitives=tuple(sorted(b.names.dense)),
+        unknown_primitives=tuple(sorted(b.shared.unknown)),
+        dense_primitives=tuple(sorted(b.shared.dense)),
         nodes=nodes,
     )
 

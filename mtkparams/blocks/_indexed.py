@@ -23,7 +23,7 @@ def gather_places(eqn: JaxprEqn, operand: Ids, indices: np.ndarray) -> np.ndarra
         d.start_index_map,
         d.operand_batching_dims,
         d.start_indices_batching_dims,
-        _clips(eqn),
+        _mode(eqn) != "FILL_OR_DROP",  # a broken promise is clipped, too
     )
 
 
@@ -44,12 +44,12 @@ def scatter_places(eqn: JaxprEqn, operand: Ids, indices: np.ndarray, updates: Id
         d.scatter_dims_to_operand_dims,
         d.operand_batching_dims,
         d.scatter_indices_batching_dims,
-        _clips(eqn),
+        _mode(eqn) == "CLIP",
     )
 
 
-def _clips(eqn: JaxprEqn) -> bool:
-    return getattr(eqn.params["mode"], "name", str(eqn.params["mode"])) == "CLIP"
+def _mode(eqn: JaxprEqn) -> str:
+    return getattr(eqn.params["mode"], "name", str(eqn.params["mode"]))
 
 
 def _places(

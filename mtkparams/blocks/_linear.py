@@ -71,7 +71,7 @@ def custom_linear_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[
     matvec, _, solve, _, right = (
         operands[i:j] for i, j in zip([0, *cuts], [*cuts, None], strict=True)
     )
-    found = b.inner([*solve, *right], lambda sub, x: sub.run_closed(jaxprs.solve, x))
+    found = b.inner([*solve, *right], lambda sub, x: sub.run_closed(jaxprs.solve, x), jaxprs.solve)
     # The vectors that the operator is applied to have the shapes of the right-hand sides.
     vectors = [b.nodes.leaf(CLOSED, r.shape, float) for r in right]
     operator = b.relation(

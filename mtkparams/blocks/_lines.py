@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jax.extend.core import JaxprEqn
@@ -38,3 +39,25 @@ def dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 def batches(x: Ids, inner: int) -> Ids:
     """The last `inner` axes of each batch as a row."""
     return x.reshape(int(np.prod(x.shape[: x.ndim - inner], dtype=int)), -1)
+
+
+def zero(b: Builder, dtype: Any) -> int:
+    """The node of a constant zero."""
+    return int(b.nodes.constant(np.zeros((), dtype)).item())
+
+
+def without_zeros(b: Builder, tables: list[Ids]) -> list[Ids]:
+    """Rows whose entries drop out where one of the tables has a constant zero, padded with zeros."""
+    none = np.logical_or.reduce([b.nodes.zero[t] for t in tables])
+    if not none.any():
+        return tables
+    width = int((~none).sum(1).max(initial=0))
+    order = np.argsort(none, axis=1, kind="stable")[:, :width]
+    gone = np.take_along_axis(none, order, 1)
+    out = []
+    for table in tables:
+        kept = np.take_along_axis(table, order, 1)
+        if gone.any():
+            kept = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), kept)
+        out.append(kept)
+    return out

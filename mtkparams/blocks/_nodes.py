@@ -29,7 +29,7 @@ CONSTANT = -5  # the constants of chunk k have CONSTANT - k
 NONE = -1  # in lists of sources: no node
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Op:
     """One equation of the program: how to compute its result nodes from its operand nodes.
 
@@ -51,6 +51,9 @@ class Op:
     key: Hashable
     bind: Callable[..., tuple[Any, ...]]
     equation: JaxprEqn | None = None
+
+    def __repr__(self) -> str:
+        return f"Op({self.kind} {self.primitive.name})"
 
 
 class Nodes:
@@ -113,7 +116,9 @@ class Nodes:
         flat = value.ravel()
         number = CONSTANT - len(self.chunks)
         self.chunks.append(flat)
-        return self._grow(flat.size, number, value.dtype, zero=flat == 0).reshape(value.shape)
+        return self._grow(
+            flat.size, number, value.dtype, zero=flat == 0 if flat.dtype.kind != "V" else True
+        ).reshape(value.shape)
 
     def is_constant(self, ids: Ids) -> np.ndarray:
         return np.asarray(self.op[ids] <= CONSTANT)
@@ -123,9 +128,19 @@ class Nodes:
         dtype = self.dtypes[self.kind[ids.flat[0]]] if ids.size else float
         out = np.empty(ids.shape, dtype)
         numbers = self.op[ids]
-        for number in np.unique(numbers):
+        for number in np.unique(numbers).tolist():
             here = numbers == number
             out[here] = self.chunks[CONSTANT - number][self.place[ids[here]]]
+        return out
+
+    def floats(self, ids: Ids) -> np.ndarray:
+        """The values of real constants, of any dtypes, as float64."""
+        out = np.empty(len(ids))
+        order = np.argsort(self.op[ids], kind="stable")
+        numbers = self.op[ids][order]
+        for group in np.split(order, np.flatnonzero(np.diff(numbers)) + 1):
+            if group.size:
+                out[group] = self.chunks[CONSTANT - self.op[ids[group[0]]]][self.place[ids[group]]]
         return out
 
     def junction(self, rows: Ids) -> Ids:

@@ -51,12 +51,15 @@ def dot(
     """The scalar product of each row of one table with the same row of another."""
     dtypes = _dtypes(nodes, [left, right])
     plain = set(dtypes) == {dtype}
-    params = {**params, "dimension_numbers": (((1,), (1,)), ((0,), (0,)))}
-    key = ("dot", primitive, _frozen(params), dtypes)
+    params = {"precision": params.get("precision")}
+    key = ("dot", primitive, _frozen(params), dtypes, dtype)
 
     def bind(x: Any, y: Any) -> tuple[Any, ...]:
-        # Rows are short and there are many: XLA fuses this, and calls a library for the other.
-        return (jnp.sum(x * y, -1) if plain else primitive.bind(x, y, **params),)
+        if plain:
+            # Rows are short and there are many: XLA fuses this, and calls a library for the other.
+            return (jnp.sum(x * y, -1, dtype=dtype),)
+        dimensions = (((1,), (1,)), ((0,), (0,)))
+        return (jax.lax.dot_general(x, y, dimensions, preferred_element_type=dtype, **params),)
 
     def op(outputs: tuple[Ids, ...]) -> Op:
         return Op("dot", primitive, params, (left, right), outputs, key, bind)
@@ -67,13 +70,27 @@ def dot(
 def reduce(nodes: Nodes, primitive: Any, params: dict[str, Any], rows: Ids, dtype: Any) -> Ids:
     """A reduction of each row of a table of nodes by a primitive that has `axes`."""
     params = {**params, "axes": (1,)}
-    key = ("reduce", primitive, _frozen(params), _dtypes(nodes, [rows]))
+    return by_rows(
+        nodes, primitive, _frozen(params), lambda v: primitive.bind(v, **params), rows, dtype
+    )
+
+
+def by_rows(
+    nodes: Nodes,
+    primitive: Any,
+    how: Hashable,
+    run: Callable[[Any], Any],
+    rows: Ids,
+    dtype: Any,
+) -> Ids:
+    """A function of each row of a table of nodes; `how` tells functions of one primitive apart."""
+    key = ("reduce", primitive, how, _dtypes(nodes, [rows]))
 
     def bind(value: Any) -> tuple[Any, ...]:
-        return (primitive.bind(value, **params),)
+        return (run(value),)
 
     def op(outputs: tuple[Ids, ...]) -> Op:
-        return Op("reduce", primitive, params, (rows,), outputs, key, bind)
+        return Op("reduce", primitive, {}, (rows,), outputs, key, bind)
 
     return nodes.results(op, [rows], dtype)
 

@@ -14,7 +14,7 @@ INLINED = frozenset(
 # Every operand comes out as it is.
 IDENTITY = frozenset(
     """copy copy_p device_put name optimization_barrier sharding_constraint layout_constraint reshard
-    mesh_cast pvary pcast reduced_vary_cast_p vary_unreduced_cast_p pbroadcast
+    mesh_cast nonbatchable pvary pcast reduced_vary_cast_p vary_unreduced_cast_p pbroadcast
     reduced_vary_cast vary_unreduced_cast relayout with_memory_space_constraint""".split()
 )
 
@@ -25,7 +25,7 @@ ELEMENTWISE = frozenset(
     exp2 expm1 floor ge gt igamma igamma_grad_a igammac imag integer_pow is_finite le le_to lgamma
     log log1p log2 logistic lt lt_to max min mul mulhi ne neg nextafter not one_minus_square or polygamma polynomial population_count
     pow random_gamma_grad real reduce_precision regularized_incomplete_beta rem round rsqrt select_n
-    shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradient sub
+    nondifferentiable nondifferentiable_backward shift_left shift_right_arithmetic shift_right_logical sign sin sinh sqrt square stop_gradient sub
     tan tanh xor zeros_like zeta""".split()
 )
 
@@ -39,10 +39,13 @@ CUMULATIVE = frozenset("cumsum cumprod cummax cummin cumlogsumexp".split())
 
 # Each element out depends on every element in, and JAX users know these names: no warning for them.
 DENSE = frozenset(
-    """pure_callback io_callback ffi_call random_bits random_seed random_wrap random_unwrap
+    """maybe_set platform_index pure_callback io_callback ffi_call random_bits random_seed random_wrap random_unwrap
     random_split random_fold_in random_clone random_gamma threefry2x32 threefry4x32 philox2x32
     philox4x32 rng_bit_generator rng_uniform""".split()
 )
+
+# All of the operands together make each result, and nothing less would do.
+POOLED = frozenset("unvmap_any unvmap_all unvmap_max linear_solve".split())
 
 # Worth evaluating when all operands are constants: masks, indices and one-hot matrices come from them.
 FOLDED = (ELEMENTWISE | REDUCTIONS | CUMULATIVE | {"dot_general", "iota", "sort"}) - {

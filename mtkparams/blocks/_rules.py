@@ -13,10 +13,11 @@ from ._builder import Builder, Rule
 from ._control import CONTROL
 from ._indexed import gather_places, scatter_places
 from ._linear import LINEAR_ALGEBRA
-from ._lines import dense, lines, spread
+from ._lines import dense, lines, spread, without_zeros, zero
 from ._movement import dynamic_slice
 from ._nodes import NONE, Ids
-from ._primitives import CUMULATIVE, DENSE, ELEMENTWISE, REDUCTIONS
+from ._primitives import CUMULATIVE, DENSE, ELEMENTWISE, POOLED, REDUCTIONS
+from ._windows import WINDOWS
 
 # Entries of the operand tables of one matrix product, above which it is taken as a whole.
 _TABLE = 4_000_000
@@ -40,39 +41,18 @@ def elementwise(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
             out[known] = np.stack(flat[1:])[which, np.flatnonzero(known)]
         todo = ~known
     if name in ("mul", "and", "div") and not todo.all():
-        out[~todo] = _zero(b, aval.dtype)
+        out[~todo] = zero(b, aval.dtype)
     if todo.any():
         rest = [f[todo] for f in flat] if not todo.all() else flat
         out[todo] = _ops.elementwise(b.nodes, eqn.primitive, dict(eqn.params), rest, aval.dtype)
     return [out.reshape(aval.shape)]
 
 
-def _zero(b: Builder, dtype: Any) -> int:
-    return int(b.nodes.constant(np.zeros((), dtype)).item())
-
-
-def _without_zeros(b: Builder, tables: list[Ids]) -> list[Ids]:
-    """Rows whose entries drop out where one of the tables has a constant zero, padded with zeros."""
-    zero = np.logical_or.reduce([b.nodes.zero[t] for t in tables])
-    if not zero.any():
-        return tables
-    width = int((~zero).sum(1).max(initial=0))
-    order = np.argsort(zero, axis=1, kind="stable")[:, :width]
-    gone = np.take_along_axis(zero, order, 1)
-    out = []
-    for table in tables:
-        kept = np.take_along_axis(table, order, 1)
-        if gone.any():
-            kept = np.where(gone, _zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), kept)
-        out.append(kept)
-    return out
-
-
 def reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     aval: Any = eqn.outvars[0].aval
     rows = lines(operands[0], eqn.params["axes"])
     if eqn.primitive.name == "reduce_sum":
-        (rows,) = _without_zeros(b, [rows])
+        (rows,) = without_zeros(b, [rows])
         out = _sum(b, rows, aval.dtype)
     elif rows.shape[1] == 1 and not eqn.primitive.name.startswith("arg"):
         out = rows[:, 0]
@@ -83,7 +63,7 @@ def reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 
 def _sum(b: Builder, rows: Ids, dtype: Any) -> Ids:
     if rows.shape[1] == 0:
-        return np.full(len(rows), _zero(b, dtype))
+        return np.full(len(rows), zero(b, dtype))
     return _ops.total(b.nodes, rows, dtype)
 
 
@@ -104,17 +84,16 @@ def dot_general(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     here = np.take_along_axis(left, np.maximum(places, 0), 2)
     there = right[np.arange(batch)[:, None, None, None], np.arange(n)[:, None], places[:, :, None]]
     if (places < 0).any():
-        zero = _zero(b, b.nodes.dtypes[b.nodes.kind[left.flat[0]]])
-        here = np.where(places < 0, zero, here)
+        here = np.where(places < 0, zero(b, b.nodes.dtypes[b.nodes.kind[left.flat[0]]]), here)
     tables = [
         np.broadcast_to(here[:, :, None], there.shape).reshape(-1, width),
         there.reshape(-1, width),
     ]
-    tables = _without_zeros(b, tables)
+    tables = without_zeros(b, tables)
     if swapped:
         tables.reverse()
     if tables[0].shape[1] == 0:
-        out = np.full(batch * m * n, _zero(b, aval.dtype))
+        out = np.full(batch * m * n, zero(b, aval.dtype))
     else:
         params = dict(eqn.params)
         out = _ops.dot(b.nodes, eqn.primitive, params, tables[0], tables[1], aval.dtype)
@@ -242,8 +221,8 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     elif name == "scatter-add":
         table = _grouped(places, come, out)
         touched = np.unique(places)
-        rows = np.where(table == NONE, _zero(b, eqn.outvars[0].aval.dtype), table)  # pyright: ignore
-        (rows,) = _without_zeros(b, [rows])
+        rows = np.where(table == NONE, zero(b, eqn.outvars[0].aval.dtype), table)  # pyright: ignore
+        (rows,) = without_zeros(b, [rows])
         out[touched] = _sum(b, rows, eqn.outvars[0].aval.dtype)  # pyright: ignore
     else:
         sources = np.full((x.size, 1), NONE)
@@ -306,6 +285,46 @@ def dynamic_update_slice(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list
     return _ops.whole(b.nodes, eqn, operands, [sources])
 
 
+def top_k(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """Each element depends on the whole line that the best are picked from."""
+    x = operands[0]
+    axis = eqn.params.get("axis", eqn.params.get("reduction_dimension", -1)) % x.ndim
+    line = np.expand_dims(spread(b, x, (axis,)), axis)
+    shapes = [v.aval.shape for v in eqn.outvars]  # pyright: ignore
+    return _ops.whole(b.nodes, eqn, operands, [np.broadcast_to(line, s).ravel() for s in shapes])
+
+
+def bitcast(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """Element by element, but for the last axis if the sizes of the elements differ."""
+    aval: Any = eqn.outvars[0].aval
+    x = operands[0]
+    if x.ndim == aval.ndim:
+        return elementwise(b, eqn, operands)
+    if x.ndim < aval.ndim:
+        own = np.broadcast_to(x[..., None], aval.shape)
+    else:
+        own = spread(b, x, (x.ndim - 1,))
+    return _ops.whole(b.nodes, eqn, operands, [own.ravel()])
+
+
+def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """With a function of the user's: from the lines of all operands and from where they start."""
+    half = len(operands) // 2
+    axes = tuple(eqn.params["dimensions"])
+    rows = np.concatenate([lines(o, axes) for o in operands[:half]], 1)
+    starts = np.array([int(o) for o in operands[half:]])
+    sources = np.concatenate([rows, np.broadcast_to(starts, (len(rows), half))], 1)
+    return _ops.whole(b.nodes, eqn, operands, [sources] * len(eqn.outvars))
+
+
+def select_if_vmap(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """Equinox's `where` that is one only under `vmap`."""
+    which, *cases = operands
+    shape = eqn.outvars[0].aval.shape  # pyright: ignore
+    spread_out = [np.broadcast_to(o, shape).ravel() for o in (which, *cases)]
+    return _ops.whole(b.nodes, eqn, operands, [np.stack(spread_out, 1)])
+
+
 def fft(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     x = operands[0]
     aval: Any = eqn.outvars[0].aval
@@ -315,7 +334,7 @@ def fft(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 
 
 def dense_by_name(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
-    b.names.dense.add(eqn.primitive.name)
+    b.shared.dense.add(eqn.primitive.name)
     return dense(b, eqn, operands)
 
 
@@ -330,6 +349,13 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("scatter-sub", "scatter_add", "scatter_mul"), scatter),
     **CONTROL,
     **LINEAR_ALGEBRA,
+    **WINDOWS,
+    **dict.fromkeys(POOLED, dense),
+    "approx_top_k": top_k,
+    "bitcast_convert_type": bitcast,
+    "reduce": general_reduction,
+    "select_if_vmap": select_if_vmap,
+    "top_k": top_k,
     "dot_general": dot_general,
     "dynamic_slice": dynamic_slice_rule,
     "dynamic_update_slice": dynamic_update_slice,

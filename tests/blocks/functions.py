@@ -210,7 +210,72 @@ EXACT: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
         rows([0, 1, 2], [3, 4, 5]),
     ),
     "fft": (lambda u: jnp.fft.rfft(u.reshape(2, 3)).real.sum(1), rows([0, 1, 2], [3, 4, 5])),
+    "convolution": (
+        lambda u: jnp.convolve(u, jnp.array([1.0, 0.0, -1.0]), "valid"),
+        eye[2:] | eye[:-2],
+    ),
+    "moving maximum": (
+        lambda u: lax.reduce_window(u, -jnp.inf, lax.max, (2,), (2,), ((1, 1),)),
+        rows([0], [1, 2], [3, 4], [5]),
+    ),
+    "moving sum": (
+        lambda u: lax.reduce_window(u, 0.0, lax.add, (3,), (3,), "VALID"),
+        rows([0, 1, 2], [3, 4, 5]),
+    ),
+    "greatest few": (
+        lambda u: lax.top_k(u.reshape(2, 3), 2)[0].ravel(),
+        rows(*[[0, 1, 2]] * 2, *[[3, 4, 5]] * 2),
+    ),
     "vmap": (lambda u: jax.vmap(lambda a, b: a * b)(u[:3], u[3:]), eye[:3] | eye[3:]),
 }
 EXACT["pad"] = (EXACT["pad"][0], rows([0], [1], [0], [2], [0], [3], [0], [4], [0], [5], [0]))
 EXACT["scan"] = (EXACT["scan"][0], lower & (np.arange(N) > 0)[:, None])  # the carry starts at zero
+
+
+def _solve(u, c):
+    return jnp.concatenate([jnp.linalg.solve(jnp.diag(u[:2] ** 2 + 1.0), u[2:4]), u[:4] + c[2:]])
+
+
+def _inner_scan(u, c):
+    step = lambda s, x: (0.5 * s + x[0], s * x[1])
+    return lax.scan(step, u[0], (u, c))[1]
+
+
+def _inner_while(u, c):
+    out = lax.while_loop(
+        lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * s[2], s[2]), (0, u[:3], u[3:])
+    )
+    return jnp.concatenate(out[1:])
+
+
+# (u, constants) -> a vector of the same size
+PIECES: dict[str, Callable[[Any, Any], Any]] = {
+    "sin": lambda u, c: jnp.sin(u) + c,
+    "product": lambda u, c: u * u[::-1],
+    "matrix": lambda u, c: A @ u,
+    "outer": lambda u, c: (u[:3, None] * u[None, 3:]).sum(1)[jnp.array([0, 1, 2, 2, 1, 0])] + u,
+    "square": lambda u, c: (u[:4].reshape(2, 2) @ u[2:].reshape(2, 2)).ravel()[
+        jnp.array([0, 1, 2, 3, 0, 1])
+    ],
+    "gather": lambda u, c: u[jnp.array([5, 0, 0, 2, 1, 4])],
+    "scatter": lambda u, c: (
+        jnp.zeros_like(u).at[jnp.array([0, 0, 2, 3])].add(u[2:]).at[5].set(u[1])
+    ),
+    "mask": lambda u, c: jnp.where(c > 0.0, u, 0.0),
+    "where": lambda u, c: jnp.where(u > 0.0, u[::-1], u * c),
+    "cumsum": lambda u, c: jnp.concatenate([jnp.cumsum(u[:3]), u[3:]]),
+    "sort": lambda u, c: jnp.concatenate([jnp.sort(u[:2]), u[2:]]),
+    "roll": lambda u, c: jnp.roll(u, 1),
+    "pad": lambda u, c: lax.pad(u[:3], jnp.zeros(()), [(0, 1, 1)]),
+    "concatenate": lambda u, c: jnp.concatenate([u[4:], c[:2], u[:2]]),
+    "cond": lambda u, c: lax.cond(u[0] > 0.0, lambda x: x * 2.0, lambda x: x[::-1], u),
+    "scan": _inner_scan,
+    "while": _inner_while,
+    "solve": _solve,
+    "custom rule": lambda u, c: jax.nn.softplus(u),
+    "straight": lambda u, c: straight(u) + constant(u[::-1]),
+    "index": lambda u, c: u.at[jnp.int32(jnp.clip(u[0], 0.0, 2.0))].multiply(2.0),
+    "pick": lambda u, c: u[jnp.argmax(u[:2])] + u,
+    "zeros": lambda u, c: u * (c > 0.3).astype(u.dtype),
+    "convolve": lambda u, c: jnp.convolve(u, jnp.array([1.0, 2.0, 0.0]), "same"),
+}
