@@ -91,6 +91,10 @@ class SolveError(RuntimeError):
     """A solve that did not arrive; the message has the reason and advice."""
 
 
+class HigherIndexError(StructureError):
+    """Algebraic equations that cannot give the algebraic unknowns; the message names both."""
+
+
 class DataError(ValueError):
     """Data that cannot be compared with a model; the message names the table and the column."""
 

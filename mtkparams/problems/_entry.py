@@ -31,6 +31,7 @@ def solve(
     stepsize_controller: Any = None,
     event: Any = None,
     progress: Any = None,
+    blocks: bool = True,
 ) -> Solution: ...
 
 
@@ -88,6 +89,7 @@ def solve(
     - `event`: a `diffrax.Event` that ends the solve; its condition is called with the vector of
       unknowns. A solve that an event ended did arrive.
     - `progress`: `True` or a diffrax progress meter.
+    - `blocks`: solve algebraic equations block after block, rather than all at once.
 
     **Raises:** `SolveError` with the reason and advice; `KindError` for arguments that do not fit.
 
@@ -130,4 +132,5 @@ def solve(
         stepsize_controller=stepsize_controller,
         event=event,
         progress=progress,
+        blocks=blocks,
     )

@@ -18,7 +18,9 @@ from jaxtyping import Array
 
 from ..errors import SolveError
 from ..model import Model
-from ._phases import Outcome
+from ._dae import Constraint
+from ._phases import Outcome, Settings
+from ._problem import ODEProblem
 
 Integrate: TypeAlias = Callable[[Any, Array], Outcome]
 
@@ -30,6 +32,15 @@ _ADVICE = (
     "The solve failed in the nonlinear or linear solver of an implicit step{where}. Try a smaller dt0, "
     "another solver, or look for values that are not finite.",
 )
+
+_LOST = (
+    "The algebraic equations for {names} have no solution{when} that goes on from the one before: they "
+    "are singular there (a fold, where two solutions meet and end) or left what they are defined for. "
+    "Check the values of the parameters, and which solution the initial values and guesses choose."
+)
+
+# Each makes a text of the compiled program.
+_BLOCKS_IN_TEXTS = 16
 
 _ABSENT = object()
 
@@ -52,14 +63,17 @@ def advice(model: Model, max_steps: int | None) -> list[str]:
     return [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
 
 
-def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outcome:
+def raise_failure(outcome: Outcome, problem: ODEProblem, settings: Settings) -> Outcome:
     """`outcome`, or an error with the reason, now or when a traced program runs."""
     bad = _bad(outcome)
     kind = kind_of(outcome.result)
-    texts = advice(model, max_steps)
-    if not isinstance(bad, Tracer):
+    texts = advice(problem.model, settings.max_steps)
+    traced = isinstance(bad, Tracer)
+    if settings.constraint is not None and (traced or bad.any()):
+        kind, texts = _of_constraint(outcome, problem, settings.constraint, bad, kind, texts)
+    if not traced:
         if bad.any():
-            raise SolveError(texts[int(kind.ravel()[jnp.argmax(bad.ravel())])])
+            raise SolveError(texts[int(kind)])
         return outcome
     # A factor, and not a check of the values: so who needs only their derivative, or only the
     # interpolation, meets the error as well.
@@ -69,6 +83,31 @@ def raise_failure(outcome: Outcome, model: Model, max_steps: int | None) -> Outc
         (outcome.ys, outcome.interpolation),
     )
     return _with_found(outcome, found)
+
+
+def _of_constraint(
+    outcome: Outcome,
+    problem: ODEProblem,
+    constraint: Constraint,
+    bad: Array,
+    kind: Array,
+    texts: list[str],
+) -> tuple[Array, list[str]]:
+    """`kind` and `texts`, with what to say where a block of algebraic equations lost its solution."""
+    t, y = outcome.last
+    ahead = jax.lax.stop_gradient(problem.t1 - problem.t0) * 1e-6
+    p = jax.lax.stop_gradient(problem.p)
+    named = constraint.blocks[:_BLOCKS_IN_TEXTS]
+    number = len(constraint.blocks)
+    look = jax.jit(constraint.lost)
+    lost = jax.lax.cond(bad, look, lambda *_: jnp.array(number), t, y, p, ahead)
+    when = "" if isinstance(t, Tracer) else f" after t = {float(t):.9g}"
+    texts = texts + [_LOST.format(names=", ".join(map(repr, names)), when=when) for names in named]
+    if number > len(named):
+        others = "one of the later blocks"
+        texts = [*texts, _LOST.format(names=others, when=when)]
+    last = len(texts) - 1
+    return jnp.where(lost < number, jnp.minimum(3 + lost, last), kind), texts
 
 
 def honest(integrate: Integrate, inputs: Any, adjoint: Any, implicit: bool) -> Outcome:

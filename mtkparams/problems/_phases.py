@@ -13,14 +13,25 @@ import optimistix as optx
 from jaxtyping import Array
 
 from ..errors import KindError
+from ..model import Model
 from ..parameters import MTKParameters
+from ._controller import DifferentialController
+from ._dae import Constraint, saves_unknowns
+from ._dae_solver import DAESolver
 
 # More steps than smooth problems need, few enough to be cheap where the problem is stiff.
 _EXPLICIT_STEPS = 1000
 
 
 class Settings(eqx.Module):
-    """What the caller asked of a solve; its arrays, such as save times, can be differentiated."""
+    """What the caller asked of a solve; its arrays, such as save times, can be differentiated.
+
+    **Attributes:**
+
+    - `constraint`: how algebraic unknowns are found, of a system that has any.
+    - `to_saves`: implicit solvers step to the save times. Between steps they have a cubic
+      interpolation, which is much less accurate than the steps that their tolerances give.
+    """
 
     saveat: diffrax.SaveAt
     controller: Any
@@ -29,6 +40,8 @@ class Settings(eqx.Module):
     dt0: Any
     event: Any
     progress: Any
+    to_saves: bool = eqx.field(static=True)
+    constraint: Constraint | None = eqx.field(static=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,74 +71,121 @@ class Span:
                 )
             ),
             saveat,
-            is_leaf=lambda x: isinstance(x, diffrax.SubSaveAt),
+            is_leaf=_is_sub,
         )
 
 
 class Outcome(eqx.Module):
-    """What a solve gives before anybody judges it."""
+    """What a solve gives before anybody judges it.
+
+    `last`: time and unknowns where it ended, of a system with algebraic unknowns.
+    """
 
     ts: Array
     ys: Array
     result: Any
     stats: dict[str, Any]
     interpolation: Any
+    last: Any = None
 
 
 def in_one(
-    term: Any, solver: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings
+    model: Model, solver: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings
 ) -> Outcome:
     """The outcome of one solver."""
     saveat = span.saveat(settings.saveat)
-    s = _diffeqsolve(term, solver, span.t0, span.end, y0, p, settings, saveat, settings.max_steps)
-    ts, ys = _flat(s.ts, s.ys, settings.saveat)
+    if not jax.tree.leaves(saveat.subs, is_leaf=_is_sub):
+        raise KindError("Nothing would be saved: give saveat= times, or SaveAt(t1=True).")
+    if settings.constraint is not None:
+        saveat = eqx.tree_at(lambda s: s.subs, saveat, (saveat.subs, _END))
+    s = _diffeqsolve(model, solver, span.t0, span.end, y0, p, settings, saveat, settings.max_steps)
+    ts: Any = s.ts
+    ys: Any = s.ys
+    last = None
+    if settings.constraint is not None:
+        (ts, (end,)), (ys, (at_end,)) = ts, ys
+        last = jax.lax.stop_gradient((end, at_end))
     stats = {**s.stats, "phase": jnp.zeros((), int)}
-    return Outcome(ts, ys, s.result, stats, s.interpolation)
+    outcome = Outcome(ts, ys, s.result, stats, s.interpolation, last)
+    return _resolved(outcome, settings.saveat.subs, p, settings.constraint)
 
 
-def in_two(term: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings) -> Outcome:
-    """The outcome of Tsit5, and where it did not arrive of Kvaerno5 from there on.
+def in_two(model: Model, span: Span, y0: Array, p: MTKParameters, settings: Settings) -> Outcome:
+    """The outcome of Tsit5, and where its steps did not suffice of Kvaerno5 from there on.
 
-    Both run always: where the first arrived, the second has nothing to do and takes no step. So
-    there is no branch, and a batch has members of both kinds.
+    Both run always: where the first arrived or failed, the second has nothing to do and takes no step.
+    So there is no branch, and a batch has members of both kinds.
     """
     saveat = settings.saveat
     (sub,) = saveat.subs if isinstance(saveat.subs, tuple | list) else (saveat.subs,)
-    if not isinstance(sub, diffrax.SubSaveAt) or sub.steps or saveat.dense:
+    if not _is_sub(sub) or sub.steps or saveat.dense or not saves_unknowns(sub):
         raise KindError(
-            "solver='auto' saves at given times; for steps=True, dense=True or several SubSaveAt "
+            "solver='auto' saves at given times; for steps=True, dense=True, fn= or several SubSaveAt "
             "choose one solver, such as diffrax.Tsit5() or diffrax.Kvaerno5()."
         )
     t0, t1 = span.t0, span.end
     ts = span.times(_times(sub, t0, t1))
-    both = diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), diffrax.SubSaveAt(t1=True)))
+    both = diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), _END))
     limit = min(_EXPLICIT_STEPS, settings.max_steps or _EXPLICIT_STEPS)
-    first = _diffeqsolve(term, diffrax.Tsit5(), t0, t1, y0, p, settings, both, limit)
+    first = _diffeqsolve(model, diffrax.Tsit5(), t0, t1, y0, p, settings, both, limit)
     first_ts: Any = first.ts
     first_ys: Any = first.ys
     early, (reached,), (last,) = first_ys[0], first_ts[1], first_ys[1]
     arrived = diffrax.is_okay(first.result)
+    slow = first.result == diffrax.RESULTS.max_steps_reached
     reached = jnp.where(arrived, t1, jax.lax.stop_gradient(reached))
+    end = jnp.where(slow, t1, reached)
     late_ts = jnp.where(t1 >= t0, jnp.maximum(ts, reached), jnp.minimum(ts, reached))
+    late_ts = jnp.where(slow, late_ts, reached)
     stiff = diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optx.Chord)())
     second = _diffeqsolve(
-        term,
+        model,
         stiff,
         reached,
-        t1,
+        end,
         last,
         p,
         settings,
-        diffrax.SaveAt(ts=late_ts),
+        diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=late_ts), _END)),
         settings.max_steps,
     )
+    second_ts: Any = second.ts
+    second_ys: Any = second.ys
     done = arrived | jnp.where(t1 >= t0, ts <= reached, ts >= reached)
-    late: Any = second.ys
-    ys = jnp.where(jnp.broadcast_to(done, ts.shape)[:, None], early, late)
-    result = diffrax.RESULTS.where(arrived, first.result, second.result)
+    ys = jnp.where(jnp.broadcast_to(done, ts.shape)[:, None], early, second_ys[0])
+    result = diffrax.RESULTS.where(slow, second.result, first.result)
     stats = {key: first.stats[key] + second.stats[key] for key in first.stats if "max" not in key}
-    stats["phase"] = jnp.where(arrived, 0, 1)
-    return Outcome(ts, ys, result, stats, None)
+    stats["phase"] = jnp.where(slow, 1, 0)
+    last = jax.lax.stop_gradient((second_ts[1][0], second_ys[1][0]))
+    outcome = Outcome(ts, ys, result, stats, None, last)
+    return _resolved(outcome, sub, p, settings.constraint)
+
+
+def _resolved(
+    outcome: Outcome, subs: Any, p: MTKParameters, constraint: Constraint | None
+) -> Outcome:
+    """`outcome` with its algebraic unknowns solved at each save time."""
+    if constraint is None:
+        return outcome
+    solved = jnp.array(True)
+
+    def save(sub: diffrax.SubSaveAt, ts: Array, ys: Any) -> Any:
+        nonlocal solved
+        if not saves_unknowns(sub):
+            return ys
+        ys, here = constraint.saved(ts, ys, p)
+        solved = solved & here
+        return ys
+
+    ys = jax.tree.map(save, subs, outcome.ts, outcome.ys, is_leaf=_is_sub)
+    lost = diffrax.is_okay(outcome.result) & ~solved
+    results: Any = diffrax.RESULTS
+    result = results.where(lost, results.nonlinear_divergence, outcome.result)
+    return eqx.tree_at(lambda o: (o.ys, o.result), outcome, (ys, result))
+
+
+def _is_sub(x: Any) -> bool:
+    return isinstance(x, diffrax.SubSaveAt)
 
 
 def _times(sub: Any, t0: Array, t1: Array) -> Array:
@@ -135,14 +195,11 @@ def _times(sub: Any, t0: Array, t1: Array) -> Array:
     return jnp.concatenate(parts)
 
 
-def _flat(ts: Any, ys: Any, saveat: diffrax.SaveAt) -> tuple[Any, Any]:
-    if ts is None:
-        raise KindError("Nothing would be saved: give saveat= times, or SaveAt(t1=True).")
-    return ts, ys
+_END = diffrax.SubSaveAt(t1=True)
 
 
 def _diffeqsolve(
-    term: Any,
+    model: Model,
     solver: Any,
     t0: Array,
     t1: Array,
@@ -152,6 +209,19 @@ def _diffeqsolve(
     saveat: diffrax.SaveAt,
     max_steps: int | None,
 ) -> diffrax.Solution:
+    controller, event, args = settings.controller, settings.event, p
+    if settings.to_saves and isinstance(solver, diffrax.AbstractImplicitSolver):
+        controller = _to_saves(controller, saveat)
+    constraint = settings.constraint
+    if constraint is None:
+        term = diffrax.ODETerm(model.derivative)
+    else:
+        term = diffrax.ODETerm(constraint.field)
+        span = jax.lax.stop_gradient(jnp.abs(t1 - t0))
+        solver = DAESolver(solver, constraint, jnp.where(t0 < t1, 1, -1), span)
+        if isinstance(controller, diffrax.AbstractAdaptiveStepSizeController):
+            controller = DifferentialController(controller, model.sizes[0])
+        event, saveat, args = constraint.event(event), constraint.saveat(saveat), (p, y0)
     return diffrax.diffeqsolve(
         term,
         solver,
@@ -159,12 +229,22 @@ def _diffeqsolve(
         t1,
         settings.dt0,
         y0,
-        p,
+        args,
         saveat=saveat,
-        stepsize_controller=settings.controller,
+        stepsize_controller=controller,
         adjoint=settings.adjoint,
-        event=settings.event,
+        event=event,
         max_steps=max_steps,
         throw=False,
         progress_meter=settings.progress,
+    )
+
+
+def _to_saves(controller: Any, saveat: diffrax.SaveAt) -> Any:
+    subs = jax.tree.leaves(saveat.subs, is_leaf=_is_sub)
+    ts = [sub.ts for sub in subs if sub.ts is not None]
+    return (
+        diffrax.ClipStepSizeController(controller, step_ts=jnp.concatenate(ts))
+        if ts
+        else controller
     )

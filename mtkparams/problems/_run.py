@@ -9,9 +9,12 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from ..errors import DeclarationError, KindError, unknown_name
+from ..errors import KindError, unknown_name
 from ..model import Model
 from ..parameters._fresh import fresh, own_copy
+from ._controller import Stopping
+from ._dae import Resolved
+from ._dae_index import constraint_of
 from ._each import depth_of
 from ._failure import honest, raise_failure
 from ._phases import Outcome, Settings, Span, in_one, in_two
@@ -36,6 +39,7 @@ def run(
     stepsize_controller: Any,
     event: Any,
     progress: Any,
+    blocks: bool,
 ) -> Solution:
     """What `mtk.solve` says."""
     if not isinstance(problem, ODEProblem):
@@ -45,11 +49,7 @@ def run(
             "solve takes one problem, got a batch. Use jax.vmap, or mtk.solve_ensemble."
         )
     model = problem.model
-    if model.algebraic:
-        raise DeclarationError(
-            f"{', '.join(map(repr, model.algebraic))} have no derivative: this system has algebraic "
-            "equations, which this version does not solve."
-        )
+    constraint = constraint_of(model, problem.t0, problem.p, blocks)
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     auto = isinstance(solver, str)
     if auto and solver != "auto":
@@ -64,24 +64,27 @@ def run(
         dt0=dt0,
         event=event,
         progress=_progress(progress),
+        to_saves=stepsize_controller is None,
+        constraint=constraint,
     )
-
-    term = diffrax.ODETerm(model.derivative)
 
     def integrate(inputs: tuple[ODEProblem, Settings, Any], alive: Any = None) -> Outcome:
         problem, settings, solver = inputs
         span = Span(problem.t0, problem.t1, alive)
         y0 = model.start(problem.p)
         if auto:
-            return in_two(term, span, y0, problem.p, settings)
-        return in_one(term, solver, span, y0, problem.p, settings)
+            return in_two(model, span, y0, problem.p, settings)
+        return in_one(model, solver, span, y0, problem.p, settings)
 
     inputs = (problem, settings, solver)
     if throw:
-        outcome = raise_failure(integrate(inputs), model, max_steps)
+        outcome = raise_failure(integrate(inputs), problem, settings)
     else:
         implicit = auto or isinstance(solver, diffrax.AbstractImplicitSolver)
         outcome = honest(integrate, inputs, adjoint, implicit)
+    interpolation = outcome.interpolation
+    if constraint is not None and interpolation is not None:
+        interpolation = Resolved(interpolation, problem.p, constraint)
     return Solution(
         ts=outcome.ts,
         ys=outcome.ys,
@@ -91,7 +94,7 @@ def run(
         t1=own_copy(problem.t1),
         result=outcome.result,
         stats=outcome.stats,
-        interpolation=outcome.interpolation,
+        interpolation=interpolation,
         model=model,
     )
 
@@ -108,13 +111,9 @@ def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
 
 
 def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
-    # A step this small no longer moves the time: the solution blows up there. Stop, rather than
-    # spend every step that is allowed.
     times = jax.lax.stop_gradient(jnp.maximum(jnp.abs(problem.t0), jnp.abs(problem.t1)))
-    smallest = 4 * jnp.finfo(times.dtype).eps * times
-    return diffrax.PIDController(
-        rtol=rtol, atol=_atol(problem.model, atol, times.dtype), dtmin=smallest, force_dtmin=False
-    )
+    inner = diffrax.PIDController(rtol=rtol, atol=_atol(problem.model, atol, times.dtype))
+    return Stopping(inner, jnp.finfo(times.dtype).eps ** 2 * times)
 
 
 def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:

@@ -30,7 +30,7 @@ class Solution(eqx.Module):
     **Attributes:**
 
     - `ts`: save times, shape `(times,)`.
-    - `ys`: differential unknowns, shape `(times, entries)`; read them by name.
+    - `ys`: unknowns, shape `(times, entries)`, the differential ones first; read them by name.
     - `p`: the parameters of this solve.
     - `result`: how it ended, a `diffrax.RESULTS`; `stats`: counts of steps, and `phase`, the number of
       the solver that ended it (`"auto"` has two).
@@ -76,7 +76,7 @@ class Solution(eqx.Module):
             )
         if self.ts.ndim > 1:  # a batch of solutions
             return jax.vmap(lambda one: one(t, spec))(self)
-        spec = {name: name for name in self.model.differential} if spec is None else spec
+        spec = {name: name for name in self._unknowns} if spec is None else spec
         t = jnp.asarray(t).astype(self.ts.dtype)
         t = eqx.error_if(
             t,
@@ -89,9 +89,13 @@ class Solution(eqx.Module):
         return read_series(self.model, flat, ys, self.p, spec, t.shape)
 
     @property
+    def _unknowns(self) -> tuple[str, ...]:
+        return (*self.model.differential, *self.model.algebraic)
+
+    @property
     def u0(self) -> dict[str, Any]:
         """The initial values by name."""
-        return {name: self.p[Initial(name)] for name in self.model.differential}
+        return {name: self.p[Initial(name)] for name in self._unknowns}
 
     def __contains__(self, name: object) -> bool:
         return name in self.p or name in self.model.states
