@@ -100,7 +100,8 @@ class Graph:
         nodes = np.concatenate(found)
         nodes = nodes[self.op[nodes] != JUNCTION]
         numbers = np.unique(self.op[nodes])
-        wholes = numbers[(numbers >= 0) & self._whole[numbers]] if numbers.size else numbers
+        numbers = numbers[numbers >= 0]
+        wholes = numbers[self._whole[numbers]]
         given = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
         if given:
             constants = np.unique(np.concatenate(given))

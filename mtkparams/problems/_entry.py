@@ -32,6 +32,7 @@ def solve(
     event: Any = None,
     progress: Any = None,
     blocks: bool = True,
+    initialization: Any = None,
 ) -> Solution: ...
 
 
@@ -63,6 +64,7 @@ def solve(
     event: Any = None,
     progress: Any = None,
     blocks: bool = True,
+    initialization: Any = None,
 ) -> Solution | NonlinearSolution:
     """The solution of a problem, by name: integrated by diffrax, or a root found block by block.
 
@@ -90,8 +92,12 @@ def solve(
       unknowns. A solve that an event ended did arrive.
     - `progress`: `True` or a diffrax progress meter.
     - `blocks`: solve algebraic equations block after block, rather than all at once.
+    - `initialization`: how a consistent start is found where not all of it is given:
+      `mtk.OverrideInit(...)` (the default), or what else `mtk.initialize` takes.
 
-    **Raises:** `SolveError` with the reason and advice; `KindError` for arguments that do not fit.
+    **Raises:** `InitializationError` (a `SolveError`) if there is no consistent start, `SolveError` with the
+    reason and advice if the solve does not arrive; `HigherIndexError` where algebraic equations cannot
+    give the algebraic unknowns; `KindError` for arguments that do not fit.
 
     !!! Example
 
@@ -106,7 +112,7 @@ def solve(
         [0.6065, 0.3679]
     """
     if isinstance(problem, NonlinearProblem):
-        others = (saveat, adjoint, dt0, stepsize_controller, event, progress)
+        others = (saveat, adjoint, dt0, stepsize_controller, event, progress, initialization)
         if solver != "auto" or dense or any(x is not None for x in others):
             raise KindError(
                 "A nonlinear problem takes rtol, atol, max_steps, blocks and throw: it has no times."
@@ -133,4 +139,5 @@ def solve(
         event=event,
         progress=progress,
         blocks=blocks,
+        initialization=initialization,
     )

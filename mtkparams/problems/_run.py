@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from ..errors import KindError, unknown_name
+from ..initialization import OverrideInit
 from ..model import Model
 from ..parameters._fresh import fresh, own_copy
 from ._controller import Stopping
@@ -17,6 +20,7 @@ from ._dae import Resolved
 from ._dae_index import constraint_of
 from ._each import depth_of
 from ._failure import honest, raise_failure
+from ._initialize import initialized, needs_initialization
 from ._phases import Outcome, Settings, Span, in_one, in_two
 from ._problem import ODEProblem
 from ._solution import Solution
@@ -40,6 +44,7 @@ def run(
     event: Any,
     progress: Any,
     blocks: bool,
+    initialization: Any,
 ) -> Solution:
     """What `mtk.solve` says."""
     if not isinstance(problem, ODEProblem):
@@ -50,6 +55,10 @@ def run(
         )
     model = problem.model
     constraint = constraint_of(model, problem.t0, problem.p, blocks)
+    start = None
+    if needs_initialization(problem):
+        start = initialized(problem, initialization or OverrideInit(blocks=blocks), throw)
+        problem = start.problem
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     auto = isinstance(solver, str)
     if auto and solver != "auto":
@@ -68,15 +77,20 @@ def run(
         constraint=constraint,
     )
 
-    def integrate(inputs: tuple[ODEProblem, Settings, Any], alive: Any = None) -> Outcome:
-        problem, settings, solver = inputs
+    def integrate(inputs: Any, alive: Any = None) -> Outcome:
+        problem, settings, solver, started = inputs
+        if started is not None and alive is not None:
+            alive = alive & started
         span = Span(problem.t0, problem.t1, alive)
         y0 = model.start(problem.p)
         if auto:
-            return in_two(model, span, y0, problem.p, settings)
-        return in_one(model, solver, span, y0, problem.p, settings)
+            outcome = in_two(model, span, y0, problem.p, settings)
+        else:
+            outcome = in_one(model, solver, span, y0, problem.p, settings)
+        return outcome if started is None else _not_started(outcome, started)
 
-    inputs = (problem, settings, solver)
+    started = None if start is None else start.found.is_whole
+    inputs = (problem, settings, solver, started)
     if throw:
         outcome = raise_failure(integrate(inputs), problem, settings)
     else:
@@ -95,8 +109,17 @@ def run(
         result=outcome.result,
         stats=outcome.stats,
         interpolation=interpolation,
+        initialization=None if start is None else fresh(start),
         model=model,
     )
+
+
+def _not_started(outcome: Outcome, started: Array) -> Outcome:
+    """`outcome`, as a failure in "phase" -1 where there was no consistent start."""
+    results: Any = diffrax.RESULTS
+    result = results.where(started, outcome.result, results.nonlinear_divergence)
+    phase = jnp.where(started, outcome.stats["phase"], -1)
+    return eqx.tree_at(lambda o: (o.result, o.stats["phase"]), outcome, (result, phase))
 
 
 def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:

@@ -33,7 +33,8 @@ class Solution(eqx.Module):
     - `ys`: unknowns, shape `(times, entries)`, the differential ones first; read them by name.
     - `p`: the parameters of this solve.
     - `result`: how it ended, a `diffrax.RESULTS`; `stats`: counts of steps, and `phase`, the number of
-      the solver that ended it (`"auto"` has two).
+      the solver that ended it (`"auto"` has two), or -1 if there was no consistent start.
+    - `initialization`: how the start was found, as from `mtk.initialize`, where not all of it was given.
     - `t0`, `t1`: the time span.
     """
 
@@ -46,6 +47,7 @@ class Solution(eqx.Module):
     stats: dict[str, Any]
     interpolation: Any
     model: Model = eqx.field(static=True)
+    initialization: Any = None
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the save times, in the structure of `spec`.

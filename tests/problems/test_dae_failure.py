@@ -23,7 +23,7 @@ def fold():
     """Two solutions that meet at x = 2, z = 1, and end there."""
     system = System(
         parameters={"k": 1.0},
-        unknowns={"x": 0.0, "y": Unknown(0.0), "z": Unknown(np.sqrt(3.0))},
+        unknowns={"x": 0.0, "y": Unknown(guess=0.0), "z": Unknown(guess=2.0)},
         derivatives=lambda t, u, p: {"x": p.k + 0 * u.z},
         residuals=lambda t, u, p: {"double": u.y - 2 * u.x, "g": u.z**3 - 3 * u.z + u.x},
     )
@@ -103,7 +103,7 @@ def test_a_rejected_step_leaves_no_nan_in_the_derivative():
     """The first step tries where the equation has no solution; the solve arrives all the same."""
     system = System(
         parameters={"k": 1.0},
-        unknowns={"x": 1.0, "z": Unknown(1.0)},
+        unknowns={"x": 1.0, "z": Unknown(guess=1.0)},
         derivatives=lambda t, u, p: {"x": -p.k * u.z},
         residuals=lambda t, u, p: {"root": u.z**2 - u.x},
     )
