@@ -16,6 +16,7 @@ from ..parameters._holder import Held, held
 from ..parameters._names import plain, split_index
 from ._ensemble import Ensemble
 from ._initialize import Initialization
+from ._nonlinear import NonlinearProblem, NonlinearSolution
 from ._problem import ODEProblem
 from ._remake import remake
 from ._solution import Solution, read_some
@@ -39,11 +40,12 @@ def _(provider: Any, spec: Any, at: Any) -> Any:
 
 
 @eqx.filter_jit
-def _at_start(problem: ODEProblem, spec: Spec) -> Any:
-    return problem[spec.value]
+def _at_start(provider: Any, spec: Spec) -> Any:
+    return provider[spec.value]
 
 
 @written.register(ODEProblem)
+@written.register(NonlinearProblem)
 def _(provider: Any, values: Mapping[str, Any]) -> Any:
     return remake(provider, values)
 
@@ -52,22 +54,55 @@ def _(provider: Any, values: Mapping[str, Any]) -> Any:
 def _(holder: Any) -> Held:
     # Copies: the caller may donate the problem and go on with a repack.
     t0, t1 = own_copy(holder.t0), own_copy(holder.t1)
-    names = Names(holder.p, holder.model.states)
     fields = lambda q: (q.p, q.t0, q.t1)
-    free = holder.conditions.free
+    put = lambda p: eqx.tree_at(fields, holder, (p, t0, t1))
+    return Held(holder.p, _given(holder, set(holder.conditions.free)), put)
+
+
+def _given(holder: Any, found: set[str]) -> Any:
+    """The name of the parameter that holds what a name means, or an error where that is `found`."""
+    names = Names(holder.p, holder.model.states)
 
     def stored(name: Any) -> str:
-        found = names.stored(name)
-        base = (split_index(found) or (found,))[0]
-        if found != plain(name) and base in free:
+        place = names.stored(name)
+        base = (split_index(place) or (place,))[0]
+        if place != plain(name) and base in found:
             raise DeclarationError(
-                f"{plain(name)!r} is not given: it is found at the start, and its place holds a guess. "
-                "Give it a value with mtk.remake, or leave it out; the guess itself is "
-                f"mtk.Initial({plain(name)!r})."
+                f"{plain(name)!r} is not given but found, and its place holds a guess. Give it a value "
+                f"with mtk.remake, or leave it out; the guess itself is mtk.Initial({plain(name)!r})."
             )
-        return found
+        return place
 
-    return Held(holder.p, stored, lambda p: eqx.tree_at(fields, holder, (p, t0, t1)))
+    return stored
+
+
+@names_of.register(NonlinearProblem)
+@names_of.register(NonlinearSolution)
+def _(source: Any) -> Names:
+    return Names(source.p, source.model.states, lambda spec: source[spec], source.t)
+
+
+@parameters_of.register(NonlinearProblem)
+@parameters_of.register(NonlinearSolution)
+def _(provider: Any) -> tuple[MTKParameters, Any]:
+    return provider.p, provider.t
+
+
+@read_all.register(NonlinearProblem)
+@read_all.register(NonlinearSolution)
+def _(provider: Any, spec: Any, at: Any) -> Any:
+    if at is not None:
+        raise KindError(
+            "A nonlinear problem has no times; a solution of an ODEProblem has several."
+        )
+    return _at_start(provider, Spec(spec)) if is_eager(provider) else provider[spec]
+
+
+@held.register(NonlinearProblem)
+def _(holder: Any) -> Held:
+    t = own_copy(holder.t)
+    put = lambda p: eqx.tree_at(lambda q: (q.p, q.t), holder, (p, t))
+    return Held(holder.p, _given(holder, {f"Initial({n})" for n in holder.model.unknowns}), put)
 
 
 @names_of.register(Initialization)
@@ -118,6 +153,7 @@ def _(provider: Any, spec: Any, at: Any) -> Any:
 @written.register(Solution)
 @written.register(Ensemble)
 @written.register(Initialization)
+@written.register(NonlinearSolution)
 def _(provider: Any, values: Mapping[str, Any]) -> Any:
     raise KindError(
         f"{type(provider).__name__}: what came out of its values has no others. Set them in the "

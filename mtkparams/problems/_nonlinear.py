@@ -18,6 +18,7 @@ from ..model._complete import model_of
 from ..model._flatten import flatten
 from ..model._read import read_at
 from ..parameters import MTKParameters
+from ._each import depth_of, of_each_member
 from ._free import settle
 from ._initialize import initialize, report_of
 from ._problem import ODEProblem
@@ -117,6 +118,9 @@ class NonlinearProblem(eqx.Module):
 
     def __getitem__(self, spec: Any) -> Any:
         """Values where the search starts, by name: parameters, unknowns, observed, functions."""
+        depth = depth_of(self)
+        if depth:
+            return of_each_member(self, spec, depth)
         return read_at(self.model, self.t, self.model.start(self.p), self.p, spec)
 
     def __contains__(self, name: object) -> bool:

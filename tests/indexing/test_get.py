@@ -265,13 +265,39 @@ def test_the_start_that_was_found_and_ensembles(problem):
     found = mtk.initialize(dae)
     assert get(found) == getsym(found, ["y", "sum", "D(x)"])(found) == [2.0, 3.0, -2.0]
     assert getp(system, "b")(found) == 2.0
-    with pytest.raises(errors.DeclarationError, match="'y' is not given: it is found at the start"):
+    with pytest.raises(errors.DeclarationError, match="'y' is not given but found"):
         mtk.pack(dae, ["y"])
     assert mtk.pack(dae, [Initial("y"), "x"]).tolist() == [1.5, 1.0]
     with pytest.raises(errors.DeclarationError, match="'D.sum.' is the derivative of an observed"):
         getsym(dae, "D(sum)")
     with pytest.raises(errors.DeclarationError, match="'y' is an algebraic unknown"):
         getsym(dae, "D(y)")
+
+
+def test_nonlinear_problems():
+    system = mtk.System(
+        parameters={"p1": 4.0, "p2": 3.0},
+        unknowns={"u1": mtk.Unknown(guess=1.0), "u2": mtk.Unknown(guess=1.0)},
+        residuals=lambda t, u, p: {"one": u.u1**2 - p.p1, "two": u.u2 - u.u1 * p.p2},
+        observed={"sum": lambda t, u, p: u.u1 + u.u2 * p.p2},
+    )
+    problem = mtk.NonlinearProblem(system)
+    get = getsym(system, ["u1", "sum", "p1"])
+    assert get(problem) == [1.0, 4.0, 4.0]
+    solution = mtk.solve(mtk.setp(system, "p1")(problem, 9.0))
+    np.testing.assert_allclose(get(solution), [3.0, 30.0, 9.0])
+    np.testing.assert_allclose(getsym(solution, "u2")(solution), 9.0)
+    values = jnp.array([1.0, 2.0])
+    some = eqx.tree_at(lambda q: q.p, problem, mtk.batch(problem.p, {"p2": values}))
+    np.testing.assert_array_equal(some["sum"], 1 + values)
+    v, repack, _ = mtk.canonicalize(["p2", "p1"], problem)
+    assert repack(2 * v)[["p1", "p2"]] == [8.0, 6.0]
+    with pytest.raises(errors.DeclarationError, match="'u1' is not given but found"):
+        mtk.pack(problem, ["u1"])
+    with pytest.raises(errors.KindError, match="A nonlinear problem has no times"):
+        get(solution, 0)
+    with pytest.raises(errors.KindError, match="NonlinearSolution: what came out of its values"):
+        mtk.setp(system, "p1")(solution, 1.0)
 
 
 def test_a_name_that_is_called_t():
