@@ -191,9 +191,10 @@ def _reverse(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
         return masked(*values(inputs, jnp.array(True)))
 
     def forward(perturbed: Any, inputs: Any) -> Any:
-        del perturbed
+        # Only with respect to what anybody differentiates, which is seldom all of the inputs.
+        moved, still = eqx.partition(inputs, perturbed)
         differentiated = lambda alive: eqx.filter_vjp(
-            lambda q: values(q, alive), inputs, has_aux=True
+            lambda q: values(eqx.combine(q, still), alive), moved, has_aux=True
         )
         if implicit:
             # Once more, for the derivative, without the failed solves: the backward pass of an
