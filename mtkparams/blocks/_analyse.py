@@ -101,9 +101,9 @@ def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
 
 def _described(block: Block, graph: Graph, degree: np.ndarray, factor: np.ndarray) -> Block:
     affine = is_affine(degree, graph.residual, block.equations)
-    coefficient = float("nan")
+    coefficient = 0.0
     if affine and len(block.equations) == 1:
         found = float(factor[graph.residual[block.equations[0]]])
         coefficient = found if abs(found) == 1.0 else coefficient
-    explicit = not np.isnan(coefficient)
+    explicit = coefficient != 0.0
     return dataclasses.replace(block, affine=affine, explicit=explicit, coefficient=coefficient)

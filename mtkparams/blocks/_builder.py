@@ -14,7 +14,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal
 
 from ._movement import MOVEMENT
 from ._nodes import CLOSED, NONE, Ids, Nodes, Sparse
-from ._primitives import FOLDED, INLINED
+from ._primitives import FOLDED, INLINED, MUTATING
 from ._sets import dependence, ranges
 
 Rule = Callable[["Builder", JaxprEqn, list[Ids]], list[Ids]]
@@ -59,6 +59,10 @@ class Builder:
 
     def run(self, jaxpr: Jaxpr, consts: Sequence[Ids], arguments: Sequence[Ids]) -> list[Ids]:
         """The nodes of a jaxpr's results, from those of its arguments."""
+        if mutates(jaxpr):
+            # Only in programs that are computed as a whole: elsewhere it does not come to this.
+            hub = self.nodes.junction(_flat([*consts, *arguments])[None])
+            return [np.full(v.aval.shape, hub) for v in jaxpr.outvars]  # pyright: ignore
         held: dict[Any, Ids] = {}
 
         def read(v: Any) -> Ids:
@@ -99,6 +103,8 @@ class Builder:
             return MOVEMENT[name](eqn, operands)
         if name in INLINED:
             inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+            if mutates(inner):
+                return self.otherwise(self, eqn, operands)
             return self.run_closed(inner, operands)
         if name in FOLDED and all(self.nodes.is_constant(o).all() for o in operands):
             return self._fold(eqn, operands)
@@ -206,6 +212,11 @@ class Builder:
         return places, leaves
 
 
+def mutates(closed: Any) -> bool:
+    """Whether equations of a program (not of programs in it) read or write mutable arrays."""
+    return any(eqn.primitive.name in MUTATING for eqn in getattr(closed, "jaxpr", closed).eqns)
+
+
 def _flat(arrays: Sequence[Any]) -> np.ndarray:
     return np.concatenate([*map(np.ravel, arrays), np.empty(0, np.int64)])
 
@@ -227,6 +238,6 @@ class Shared:
 
     def __init__(self) -> None:
         self.memory: dict[Any, Any] = {}
-        self.rules: dict[int, Any] = {}
+        self.rules: dict[Any, Any] = {}
         self.unknown: set[str] = set()
         self.dense: set[str] = set()

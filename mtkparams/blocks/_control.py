@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from jax.extend.core import JaxprEqn
 
 from . import _ops
-from ._builder import Builder, Rule
+from ._builder import Builder, Rule, mutates
 from ._linear import closed
 from ._lines import dense
 from ._nodes import CLOSED, NONE, Ids, Sparse
@@ -26,7 +26,8 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     branches = eqn.params["branches"]
     if b.nodes.is_constant(index).all():
         which = int(np.clip(int(b.nodes.value(index)), 0, len(branches) - 1))
-        return b.run_closed(branches[which], rest)
+        if not mutates(branches[which]):
+            return b.run_closed(branches[which], rest)
     found = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x), at) for at in branches]
     choice = int(index)
     sources = [
@@ -64,6 +65,10 @@ def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list
     for i in steps:
         results = b.run_closed(p["jaxpr"], [*consts, *carry, *(x[i, ...] for x in xs)])
         carry, kept[i] = results[:carried], results[carried:]
+    if not length:
+        body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
+        shapes = [v.aval.shape for v in body.outvars[carried:]]
+        return [*carry, *(np.empty((0, *shape), np.int64) for shape in shapes)]
     return [*carry, *(np.stack(y) for y in zip(*kept, strict=True))]
 
 
@@ -147,9 +152,27 @@ def custom_jvp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 
     The rule of `sinc` at zero, for one, has a slope where the function itself is a constant.
     """
-    call = eqn.params["call_jaxpr"]
+    return _with_forward_rule(b, eqn, operands, eqn.params["call_jaxpr"])
+
+
+def hi_primitive(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """A primitive that says what it does in terms of others (jax 0.12)."""
+    call = _traced(b, eqn, _expanded)
+    return _dense(b, eqn, operands) if call is None else _with_forward_rule(b, eqn, operands, call)
+
+
+def _expanded(eqn: JaxprEqn) -> Any:
+    primitive = eqn.params["_prim"]
+
+    def run(*flat: Any) -> Any:
+        return jax.tree.leaves(primitive.expand(*jax.tree.unflatten(primitive.in_tree, flat)))
+
+    return jax.make_jaxpr(run)(*(_struct(v.aval) for v in eqn.invars))
+
+
+def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Any) -> list[Ids]:
     values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
-    if not b.slopes:
+    if not b.slopes or not any(_moves(v.aval) for v in eqn.outvars):
         return _ops.whole(b.nodes, eqn, operands, values)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
     rule = _traced(b, eqn, _forward)
@@ -184,13 +207,15 @@ def _forward(eqn: JaxprEqn) -> Any:
 
 def _traced(b: Builder, eqn: JaxprEqn, trace: Callable[[JaxprEqn], Any]) -> Any:
     """The program of a rule of differentiation, or None: some are made only to raise an error."""
-    if id(eqn) not in b.shared.rules:
+    key = (id(eqn), trace)
+    if key not in b.shared.rules:
         try:
             rule = trace(eqn)
         except Exception:  # whatever a user's rule raises; without it all that is left is "dense"
             rule = None
-        b.shared.rules[id(eqn)] = (eqn, rule)
-    return b.shared.rules[id(eqn)][1]
+        # The equation is kept, so that no other can take its number.
+        b.shared.rules[key] = (eqn, rule)
+    return b.shared.rules[key][1]
 
 
 def _dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -269,6 +294,7 @@ def _fresh_like(b: Builder, struct: Any) -> Ids:
 
 
 CONTROL: Mapping[str, Rule] = {
+    "call_hi_primitive": hi_primitive,
     "cond": cond,
     "custom_jvp_call": custom_jvp,
     "custom_vjp_call": custom_vjp,

@@ -23,7 +23,7 @@ class Block:
     - `affine`: whether its equations are affine in its own unknowns, whatever the values of earlier
       unknowns and arguments.
     - `explicit`: whether it is one equation `r = c * u - f(earlier)` with a constant `coefficient`
-      `c` of 1 or -1: an assignment, that needs no solve. (`coefficient` is NaN otherwise.)
+      `c` of 1 or -1: an assignment, that needs no solve. (`coefficient` is 0 otherwise.)
     """
 
     equations: tuple[int, ...]
@@ -32,7 +32,7 @@ class Block:
     reads: tuple[int, ...]
     affine: bool = False
     explicit: bool = False
-    coefficient: float = float("nan")
+    coefficient: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

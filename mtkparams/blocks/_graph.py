@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import KindError, ShapeError, StructureWarning
+from ._builder import mutates
 from ._nodes import ARGUMENT, CONSTANT, JUNCTION, UNKNOWN, Ids, Nodes, Op
 from ._rules import new_builder
 from ._sets import ranges
@@ -127,6 +128,9 @@ def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
         raise ShapeError(f"The unknowns must be a vector; these have the shape {shape}.")
     abstract = jax.tree.map(_abstract, (u, args))
     traced, out = jax.make_jaxpr(fn, return_shape=True)(*abstract)
+    if mutates(traced):
+        # As one call, whose results depend on all that goes in.
+        traced = jax.make_jaxpr(jax.jit(lambda u, args: fn(u, args)))(*abstract)
     if not hasattr(out, "shape"):
         raise KindError(f"The residual must be one array; this function returns {out!r}.")
     if len(out.shape) != 1:
@@ -166,4 +170,7 @@ def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
 
 
 def _abstract(x: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x))
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return x
+    seen: Any = jax.typeof(x)
+    return jax.ShapeDtypeStruct(seen.shape, seen.dtype, weak_type=seen.weak_type)

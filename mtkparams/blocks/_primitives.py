@@ -8,7 +8,22 @@ from __future__ import annotations
 
 # Calls that are their contents: the equations inside are taken in place of the call.
 INLINED = frozenset(
-    {"jit", "pjit", "closed_call", "core_call", "call", "remat", "remat2", "checkpoint", "xla_call"}
+    {
+        "jit",
+        "pjit",
+        "closed_call",
+        "core_call",
+        "call",
+        "remat",
+        "remat2",
+        "checkpoint",
+        "composite",
+    }
+)
+
+# Reading and writing of mutable arrays: what happens between them is no matter of operands and results.
+MUTATING = frozenset(
+    "new_ref empty_ref get swap addupdate accum_grad_in_ref freeze free_ref".split()
 )
 
 # Every operand comes out as it is.

@@ -216,7 +216,9 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     places, come = places[inside], updates.ravel()[inside]
     out = x.ravel().copy()
     unique = len(np.unique(places)) == len(places)
-    if name == "scatter" and unique:
+    # `x.at[i].apply(f)` is a scatter whose updates do not matter and whose old values do.
+    replaces = name == "scatter" and eqn.params.get("update_jaxpr") is None
+    if replaces and unique:
         out[places] = come
     elif name == "scatter-add":
         table = _grouped(places, come, out)
@@ -233,7 +235,7 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
             wide[:, 0] = out
             wide[np.unique(places)] = table
             sources = wide
-        if name == "scatter" and places.size:
+        if replaces and places.size:
             # What is overwritten does not matter, whichever of the updates wins.
             sources[np.unique(places), 0] = NONE
         return _ops.whole(b.nodes, eqn, operands, [sources])

@@ -113,6 +113,27 @@ def ordered_with(u):
     return jnp.concatenate([keys, kept])
 
 
+@jax.jit
+def _mutate(x):
+    ref = jax.new_ref(jnp.zeros(2))
+    ref[0] = x[1]
+    ref[1] = x[0] * x[2]
+    return ref[...]
+
+
+def mutated(u):
+    return _mutate(u[:3])
+
+
+def mutated_in_a_loop(u):
+    def step(c, x):
+        ref = jax.new_ref(c)
+        ref[...] = ref[...] + x
+        return ref[...], None
+
+    return lax.scan(step, jnp.zeros(()), u)[0][None]
+
+
 # name: (function, its pattern); None where only a superset can be had
 EXACT: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "elementwise": (lambda u: jnp.sin(u) * u - jnp.exp(u), eye),
@@ -163,6 +184,22 @@ EXACT: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     ),
     "gather clipped": (lambda u: u.at[jnp.array([9, 1])].get(mode="clip"), rows([5], [1])),
     "scatter": (scattered, rows([1], [5], [], [0, 2], [], [3])),
+    "scatter of a function": (
+        lambda u: (u.at[jnp.array([1])].apply(jnp.sin) + u[0]) * jnp.array([0.0, 1, 1, 1, 1, 1]),
+        (eye | rows(*[[0]] * 6)) & (np.arange(N) > 0)[:, None],
+    ),
+    "repeated scatter": (
+        lambda u: u.at[jnp.array([1, 1])].set(u[3:5]),
+        rows([0], [3, 4], [2], [3], [4], [5]),
+    ),
+    "no steps": (
+        lambda u: jnp.concatenate(
+            [lax.scan(lambda c, x: (c * x, c), u[:1], jnp.ones(0))[0], jnp.ones(1)]
+        ),
+        rows([0], []),
+    ),
+    "mutable array": (mutated, rows([0, 1, 2], [0, 1, 2])),
+    "mutable array in a loop": (mutated_in_a_loop, rows(range(6))),
     "scatter dropped": (
         lambda u: u.at[jnp.array([8, 0])].set(u[2:4], mode="drop"),
         eye[[3, 1, 2, 3, 4, 5]],

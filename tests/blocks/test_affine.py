@@ -89,7 +89,7 @@ def test_explicit(last, coefficient):
     block = block_of(last)
     assert block.affine
     assert block.explicit == (coefficient is not None)
-    assert np.isnan(block.coefficient) if coefficient is None else block.coefficient == coefficient
+    assert block.coefficient == (coefficient or 0.0)
 
 
 def test_affine_block_of_several():

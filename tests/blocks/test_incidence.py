@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 
 POINT = np.random.default_rng(0).uniform(0.2, 1.0, functions.N)
 
-# No derivative of these in JAX: a rule that only goes backwards, and repeated indices of a product.
+# JAX has only a backward rule, or no derivative (of repeated indices; of mutable arrays under vmap).
 BACKWARDS = {"a backward rule of its own"}
-NO_DERIVATIVE = {"scatter product"}
+NO_DERIVATIVE = {
+    "scatter product",
+    "scatter of a function",
+    "mutable array",
+    "mutable array in a loop",
+}
 
 
 def found(f):
@@ -77,6 +82,26 @@ def test_parameters_are_traced():
         incidence(residual, jnp.ones(3), jnp.zeros(())).toarray().tolist()
         == np.eye(3)[::-1].tolist()
     )
+
+
+def test_mutable_arrays_of_the_residual_itself():
+    from mtkparams.blocks import analyse
+
+    def residual(u, p):
+        ref = jax.new_ref(jnp.zeros(2))
+        ref[...] = u * p
+        return ref[...]
+
+    structure = analyse(residual, jnp.ones(2), jnp.ones(()))
+    assert structure.incidence.toarray().all()
+    assert not structure.blocks[0].affine
+
+
+def test_python_numbers_are_weak_as_in_a_call():
+    from mtkparams.blocks import incidence
+
+    u = jnp.ones(2, jnp.float32)
+    assert incidence(lambda u, p: u * p, u, 2.0).nnz == 2
 
 
 def test_inside_of_jit():
