@@ -14,6 +14,7 @@ from .indexing import setsym as setsym
 from .indexing import unpack as unpack
 from .initialization import BrownFullBasicInit as BrownFullBasicInit
 from .initialization import CheckInit as CheckInit
+from .initialization import InitializationResult as InitializationResult
 from .initialization import NoInit as NoInit
 from .initialization import OverrideInit as OverrideInit
 from .model import SOLVE as SOLVE
@@ -57,6 +58,7 @@ from .problems import initialize as initialize
 from .problems import remake as remake
 from .problems import solve as solve
 from .problems import solve_ensemble as solve_ensemble
+from .problems import structure as structure
 from .problems import to_diffrax as to_diffrax
 
 # isort: split

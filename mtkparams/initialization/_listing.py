@@ -52,3 +52,8 @@ def listing(plan: Plan, whole: bool = False) -> tuple[Listed, ...]:
 
 def named(names: tuple[str, ...], at: Iterable[int] | np.ndarray) -> tuple[str, ...]:
     return tuple(names[int(i)] for i in at)
+
+
+def short(names: tuple[str, ...]) -> str:
+    """The first few names of a block."""
+    return ", ".join(names[:3]) + (f", +{len(names) - 3}" if len(names) > 3 else "")

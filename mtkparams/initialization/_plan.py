@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..blocks import Structure, analyse
+from ..errors import DeclarationError
 from ..model import Model
 from ..model._model import join
 from ..parameters import Caches, MTKParameters
@@ -159,6 +160,12 @@ def _asked(
     if question == "start":
         return conditions.free
     if question == "algebraic":
+        for n in model.algebraic:
+            if p.index.entries[f"Initial({n})"].bind is not None:
+                raise DeclarationError(
+                    f"The start of {n!r} is dependent on other values, so mtk.BrownFullBasicInit cannot "
+                    "find it. Take the function away with mtk.UNSET, or use mtk.OverrideInit."
+                )
         return {f"Initial({n})": np.ones(_shape(model, n), bool) for n in model.algebraic}
     if question == "root":
         return {n: mask for n, mask in conditions.free.items() if n == shown(n)}

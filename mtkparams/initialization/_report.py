@@ -9,7 +9,7 @@ from jax.core import Tracer
 
 from ._find import Start
 from ._judge import listed
-from ._listing import Listed, named
+from ._listing import Listed, named, short
 
 _STATUS = ("solved", "failed", "waits for a failed one", "singular")
 _ROWS = 40
@@ -122,15 +122,11 @@ def _table(blocks: tuple[BlockReport, ...]) -> list[str]:
 def _row(one: BlockReport) -> tuple[str, ...]:
     return (
         str(one.number),
-        _names(one.block.unknowns),
-        _names(one.block.equations),
+        short(one.block.unknowns),
+        short(one.block.equations),
         one.block.kind,
         one.status,
         str(one.iterations),
         f"{one.residual:.1e}",
         f"{one.condition:.1e}",
     )
-
-
-def _names(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (f", +{len(names) - 3}" if len(names) > 3 else "")

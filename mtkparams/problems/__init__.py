@@ -15,4 +15,5 @@ from ._nonlinear import NonlinearSolution as NonlinearSolution
 from ._problem import ODEProblem as ODEProblem
 from ._remake import remake as remake
 from ._solution import Solution as Solution
+from ._structure import structure as structure
 from ._values import UNSET as UNSET

@@ -152,10 +152,13 @@ def _is_value(problem: Any, name: str, value: Any) -> bool:
 
 def _is_guess(problem: Any, name: str, value: Any) -> bool:
     """Whether a guess goes into the slot of something that is found."""
-    mask = problem.conditions.free.get(name)
-    return (
-        mask is not None and bool(mask.all()) and (not callable(value) or hasattr(value, "shape"))
-    )
+    base = name if name in problem.conditions.free else (split_index(name) or (name,))[0]
+    mask = problem.conditions.free.get(base)
+    if mask is None or base in problem.conditions.rules:
+        return False
+    if callable(value) and not hasattr(value, "shape"):
+        return False
+    return bool(mask.flat[positions(problem.p, name)].all())
 
 
 def _declarations(problem: Any) -> dict[str, Parameter]:
