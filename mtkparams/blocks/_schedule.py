@@ -15,8 +15,8 @@ import numpy as np
 # Narrow steps waste nothing on padding, wide ones need fewer of them: one step costs about as much
 # as this many of its unknowns.
 _STEP_IN_UNKNOWNS = 150
-# Longest pattern of kinds that is looked for, and how many pieces of program are too many.
-_PERIOD, _PIECES = 24, 48
+# Longest pattern of kinds that is looked for, and how many pieces of program may be compiled twice.
+_PERIOD, _REPEATED = 24, 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,6 +106,16 @@ class Schedule:
     real: np.ndarray
     n_slots: int
 
+    def left_places(self, block: int) -> np.ndarray:
+        """Where what a block leaves behind lies."""
+        slot = self.slot_of[block]
+        for kind in self.kinds:
+            step = int(np.searchsorted(kind.start_slot, slot, side="right")) - 1
+            if step >= 0 and slot < kind.start_slot[step] + kind.width:
+                row = kind.size + np.arange(kind.extra)
+                return kind.start[step] + row * kind.width + slot - kind.start_slot[step]
+        raise IndexError(block)
+
     def with_tail(self, size: int) -> Schedule:
         """The same with some places at the end that belong to no block."""
         more = np.full(size, 1)
@@ -118,7 +128,11 @@ class Schedule:
 
 
 def schedule(
-    n: int, blocks: Sequence[Any], keys: Sequence[Hashable], shapes: Sequence[tuple[int, int]]
+    n: int,
+    blocks: Sequence[Any],
+    keys: Sequence[Hashable],
+    shapes: Sequence[tuple[int, int]],
+    fine: Sequence[Hashable] | None = None,
 ) -> Schedule:
     """Steps for `blocks`; those of equal key are of one kind, padded to the kind's size.
 
@@ -129,25 +143,28 @@ def schedule(
     - `keys`: the kind of each block.
     - `shapes`: for each block its padded size, and how much else it leaves behind; the same for
       blocks of one kind.
+    - `fine`: blocks of one kind but different here do not go into one step.
     """
     kinds = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     kind_of = np.array([kinds[key] for key in keys], int)
     level = np.array([block.level for block in blocks], int)
-    count = np.zeros((level.max(initial=-1) + 1, len(kinds)), int)
-    np.add.at(count, (level, kind_of), 1)
+    parts = {key: number for number, key in enumerate(dict.fromkeys(fine or keys))}
+    part_of = np.array([parts[key] for key in fine or keys], int)
     shape_of = np.zeros((len(kinds), 2), int)
     shape_of[kind_of] = np.array(shapes, int).reshape(-1, 2)
     extent = shape_of.sum(1)
-    widths = [_width(count[:, k], int(extent[k])) for k in range(len(kinds))]
+    members = np.lexsort((np.arange(len(blocks)), part_of, kind_of, level))
+    together = np.stack([level, kind_of, part_of])[:, members]
+    cuts = np.nonzero((np.diff(together) != 0).any(0))[0] + 1
+    groups = [group for group in np.split(members, cuts) if group.size]
+    widths = [
+        _width(np.array([g.size for g in groups if kind_of[g[0]] == k]), int(extent[k]))
+        for k in range(len(kinds))
+    ]
 
     steps: list[list[list[int]]] = [[] for _ in kinds]
     order: list[tuple[int, int]] = []
-    members = np.lexsort((np.arange(len(blocks)), kind_of, level))
-    for group in np.split(
-        members, np.nonzero(np.diff(level[members] * len(kinds) + kind_of[members]))[0] + 1
-    ):
-        if not group.size:
-            continue
+    for group in groups:
         k = int(kind_of[group[0]])
         for first in range(0, group.size, widths[k]):
             order.append((k, len(steps[k])))
@@ -198,6 +215,14 @@ def schedule(
     )  # fmt: skip
 
 
+def bucket(size: int) -> int:
+    """A padded size: few, so that few programs do, and none much larger than what is in it."""
+    for padded in (1, 3, 6, 10):
+        if size <= padded:
+            return padded
+    return size if size > 64 else -(-size // 8) * 8
+
+
 def _kind(
     key: Any, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Any],
     reads: list[tuple[int, ...]], slot_of: np.ndarray, n_slots: int, start: np.ndarray, start_slot: np.ndarray,
@@ -218,8 +243,7 @@ def _kind(
 
 
 def _width(counts: np.ndarray, size: int) -> int:
-    """How many blocks of a kind go side by side: the cheapest for these numbers of them a level."""
-    counts = counts[counts > 0]
+    """How many blocks of a kind go side by side: the cheapest for groups of these sizes."""
     candidates = np.unique(np.concatenate([counts, 2 ** np.arange(16)]))
     candidates = candidates[candidates <= counts.max()]
     cost = [np.sum(-(-counts // w)) * (_STEP_IN_UNKNOWNS + w * size) for w in candidates]
@@ -262,6 +286,5 @@ def _runs(order: Sequence[tuple[int, int]]) -> tuple[Run, ...] | None:
         )
         at += period * repeats
         pieces += period
-        if pieces > _PIECES:
-            return None
-    return tuple(runs)
+    # Each piece is compiled by itself, and a choice between kinds compiles each of them once.
+    return tuple(runs) if pieces <= len(set(kinds.tolist())) + _REPEATED else None

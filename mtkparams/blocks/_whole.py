@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool
 from ._coloured import Coloured
 from ._implicit import Residual
 from ._linear_sweep import Factors, Parts
-from ._schedule import Schedule, schedule
+from ._schedule import Schedule, bucket, schedule
 from ._sweep import Equations, Evaluate
 
 
@@ -22,7 +22,7 @@ class WholePlan:
     def __init__(self, structure: Any):
         blocks = structure.parts.blocks
         n = structure.incidence.shape[1]
-        sizes = [_bucket(len(b.unknowns)) for b in blocks]
+        sizes = [bucket(len(b.unknowns)) for b in blocks]
         keys = [(size, bool(b.affine)) for size, b in zip(sizes, blocks, strict=True)]
         self.schedule = schedule(n, blocks, keys, [(size, 0) for size in sizes])
         self.affine = tuple(kind.key[1] for kind in self.schedule.kinds)
@@ -31,14 +31,6 @@ class WholePlan:
 
     def equations(self, fn: Residual, args: Any) -> WholeEquations:
         return WholeEquations(self, fn, args)
-
-
-def _bucket(size: int) -> int:
-    """Padded sizes: few, so that few programs do, and none much larger than what is in it."""
-    for bucket in (1, 3, 6, 10):
-        if size <= bucket:
-            return bucket
-    return size if size > 64 else -(-size // 8) * 8
 
 
 class WholeEquations(Equations):
