@@ -17,7 +17,8 @@ class Found(eqx.Module):
     - `iterations`: evaluations of each block's residual; 1 for affine ones.
     - `residual`: the largest entry of each block's residual at `u`, or where the search ended.
     - `condition`: Skeel's condition number of each block's Jacobian.
-    - `caches`: earlier results that later blocks read, first of them all unknowns.
+    - `caches`: earlier results that later blocks read: all unknowns, and what was computed from them
+      once for several blocks. They are results only: nothing reads a cache of an earlier solve.
 
     All but `u` and `caches` are constants to a derivative.
     """

@@ -118,6 +118,12 @@ class Member:
         padding = [jnp.zeros(x.shape[-1], x.dtype)] * (self.kind.extra - len(values))
         return jnp.stack([*(v.astype(x.dtype) for v in values), *padding])
 
+    def residual(self, x: Array, inputs: Inputs) -> Array:
+        """Padded residuals."""
+        size = self.program.size
+        values = self.program.evaluate_residual(list(x[:size]), inputs)
+        return jnp.concatenate([jnp.stack([v.astype(x.dtype) for v in values]), x[size:]])
+
     def everything(self, x: Array, inputs: Inputs) -> Array:
         """Residuals and what the blocks leave behind, padded each."""
         program, kind = self.program, self.kind

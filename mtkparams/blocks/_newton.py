@@ -110,7 +110,8 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
     size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(x0))
     within = jnp.maximum(tol.eps**0.5 * scale, 100 * tol.eps * (1 + jnp.abs(s.x)))
-    stalled = ~good & ~first & (s.damping == 0) & jnp.all(size <= within, 0)
+    idle = ~good & ~first & jnp.all(size <= within, 0)
+    stalled = idle & (s.damping == 0)
 
     change = choose(good & ~first, jacobian - s.jacobian, jnp.zeros_like(jacobian))
     x = choose(good, trial, s.x)
@@ -118,7 +119,8 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     jacobian = choose(good, jacobian, s.jacobian)
     raised = jnp.where(s.damping == 0, _FIRST_DAMPING, s.damping * 10)
     lowered = jnp.where(s.damping < _LEAST_DAMPING, 0, s.damping * 0.1)
-    damping = jnp.where(good, lowered, jnp.where(stalled, 0, raised))
+    # Damping in vain ends as well: only a step without it can tell whether this is a root.
+    damping = jnp.where(good, lowered, jnp.where(idle, 0, raised))
     plain = damping == 0
 
     scaled, (residual, bend) = _scaled(jacobian, tol, f, times(change, s.step))

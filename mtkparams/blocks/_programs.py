@@ -178,6 +178,15 @@ class ProgramEquations(Equations):
         blocks = jnp.concatenate(parts)[self.plan.order]
         return jnp.concatenate([blocks, z[blocks.size :] - self.tail(z.dtype)])
 
+    def largest(self, z: Array) -> Array:
+        """The largest residual of the block in each slot."""
+        plan = self.plan.schedule
+        largest = jnp.zeros(plan.n_slots, z.dtype)
+        for k, kind in enumerate(plan.kinds):
+            rows = self._each(k, z, lambda m, x, i: m.residual(x, i))
+            largest = largest.at[kind.slots].set(jnp.max(jnp.abs(rows), 1))
+        return largest
+
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
         """Solves with the Jacobian at `z`."""
         plan = self.plan.schedule

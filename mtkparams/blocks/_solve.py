@@ -64,11 +64,9 @@ def solve_blocks(
     def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
         equations = plan.equations(fn, args)
         swept = sweep(own, equations, plan.affine, start[own.place_of], tol)
-        left = jnp.abs(equations.residual(swept.z))
-        residual = jnp.zeros(own.n_slots, left.dtype).at[own.slot_at].max(left)
         spoilt = swept.spoilt[own.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        report = (swept.status, swept.iterations, residual, swept.condition)
+        report = (swept.status, swept.iterations, equations.largest(swept.z), swept.condition)
         return swept.z, lost, tuple(r[own.slot_of] for r in report)
 
     def factorize(z: Array, args: Any, bad: Array) -> Solves:
@@ -80,4 +78,4 @@ def solve_blocks(
     residual = lambda z, args: plan.equations(fn, args).residual(z)
     z, report = implicit(find, residual, factorize, start, args)
     u = z[own.place_of]
-    return Found(u, *report, caches=(u,))
+    return Found(u, *report, caches=(u, z[plan.left]))

@@ -26,6 +26,7 @@ class WholePlan:
         keys = [(size, bool(b.affine)) for size, b in zip(sizes, blocks, strict=True)]
         self.schedule = schedule(n, blocks, keys, [(size, 0) for size in sizes])
         self.affine = tuple(kind.key[1] for kind in self.schedule.kinds)
+        self.left = np.zeros(0, int)
         self.coloured = Coloured(structure.incidence)
         self.places = _entry_places(self.schedule, self.coloured.row, self.coloured.column)
 
@@ -77,6 +78,12 @@ class WholeEquations(Equations):
         f = self.fn(z[plan.place_of], self.args)
         padded = jnp.append(f, jnp.zeros(1, f.dtype))
         return jnp.where(plan.row_of < plan.n, padded[plan.row_of], z)
+
+    def largest(self, z: Array) -> Array:
+        """The largest residual of the block in each slot."""
+        plan = self.plan.schedule
+        rows = jnp.abs(self.residual(z))
+        return jnp.zeros(plan.n_slots, z.dtype).at[plan.slot_at].max(rows)
 
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
         """Solves with the Jacobian at `z`."""
