@@ -108,6 +108,8 @@ def profiles(
     - `freedom`: degrees of freedom that the noise was estimated from, infinite where it is known or
       one of the entries. The end is then the quantile of Student's t.
     """
+    # The walk is in double precision, whatever the model's is.
+    best, curvature, lower, upper = (np.asarray(x, float) for x in (best, curvature, lower, upper))
     middle = 0.5 + level / 2
     height = float(stats.norm.ppf(middle) if np.isinf(freedom) else stats.t.ppf(middle, freedom))
     sides = [(i, sign) for i in which for sign in (-1, 1)]

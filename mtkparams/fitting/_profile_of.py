@@ -72,7 +72,7 @@ def profile(
 
     def evaluate(vs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         losses, slopes = _batch(objective, jnp.asarray(vs))
-        return np.asarray(losses) / variance, np.asarray(slopes) / variance
+        return np.asarray(losses, float) / variance, np.asarray(slopes, float) / variance
 
     return profiles(
         evaluate,

@@ -193,6 +193,10 @@ class FitResult(eqx.Module):
         """The data, the fitted curves with confidence bands, and residuals, as `mtk.fitting.plot`."""
         return plot(self, level)
 
+    def _repr_html_(self) -> str:
+        """The report, where a notebook shows the result."""
+        return self.report()._repr_html_()
+
     def __repr__(self) -> str:
         values = ", ".join(f"{name} = {x:.5g}" for name, x in list(self.values.items())[:8])
         more = ", ..." if len(self.labels) > 8 else ""

@@ -20,6 +20,9 @@ from ._uncertainty_linear import (
 
 Side = Literal["", "lower", "upper"]
 
+# Where errors are five decades apart, in units that make each value alone count the same.
+_ILL = 1e5
+
 
 class Uncertainty(eqx.Module):
     """The spread of fitted values that the noise in the data leaves, from the curvature at the fit.
@@ -107,6 +110,13 @@ class Uncertainty(eqx.Module):
                 else "no standard errors: the fit has no finite values"
             )
         found += [d.text for d in self.directions]
+        weak = self.spread.weakest
+        if self.is_minimum and self.spread.condition > _ILL:
+            names = [label for label, part in zip(self.labels, weak, strict=True) if part > 0.3]
+            found.append(
+                f"the data hardly determine {listed(names)}{' apart' if len(names) > 1 else ''}: the "
+                f"condition is {self.spread.condition:.1e}"
+            )
         held = [label for label, side in zip(self.labels, self.at_bound, strict=True) if side]
         if held:
             found.append(

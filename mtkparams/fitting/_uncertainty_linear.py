@@ -58,6 +58,15 @@ class Spread(eqx.Module):
         """Which entries can change without the data seeing it."""
         return np.any(np.abs(self.null / self.unit[:, None]) > _TOUCHED, axis=1)
 
+    @property
+    def weakest(self) -> np.ndarray:
+        """How much of each entry is in the direction with the largest error, length one."""
+        if not self.rank:
+            return np.zeros(self.held.size)
+        scaled = self.root / self.unit[:, None]
+        lengths = np.linalg.norm(scaled, axis=0)
+        return np.abs(scaled[:, lengths.argmax()]) / lengths.max()
+
     def errors(self, gradients: np.ndarray) -> np.ndarray:
         """Standard errors of functions with these gradients, shape `(..., entries)`, to first order.
 

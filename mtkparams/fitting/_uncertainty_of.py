@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from ..errors import KindError
@@ -70,6 +71,11 @@ def uncertainty(
         {'slope': 0.091, 'start': 0.169}
     """
     _check(objective, likelihood)
+    if isinstance(v, Tracer):
+        raise KindError(
+            "The values are being traced, and an uncertainty is worked out on the host: call it outside "
+            "of jit, grad and vmap. mtk.fitting.fisher_information can be traced."
+        )
     v = np.asarray(v)
     about = {
         "values": v,

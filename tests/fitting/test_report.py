@@ -3,10 +3,12 @@
 import io
 import math
 import re
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from fitting import certified
 
 import mtkparams as mtk
@@ -95,6 +97,36 @@ def test_at_bound_never_moved_and_open_values():
     assert "- b and c only as the product b*c" in text
     assert "- idle has no influence on the data" in text
     assert "- a is at a bound: the errors of the others are those with it fixed" in text
+
+
+def test_a_value_that_never_moved_is_marked():
+    x = np.linspace(0.0, 1.0, 6)
+    p = mtk.parameters({"a": 2.0, "b": 1.0})
+    result = mtk.fitting.least_squares(lambda p: p["a"] * x + p["b"] - 2 * x - 1.0, p)
+    rows = lines(result)
+    assert rows["a"].endswith("never moved")
+    assert rows["b"].endswith("never moved")
+
+
+@pytest.mark.slow
+def test_priors_make_it_a_posterior(decay, times, solve):
+    prior: Any = scipy.stats.norm(0.6, 0.05)
+    result = mtk.fitting.fit(
+        decay,
+        {"t": times, "x": np.exp(-0.5 * times)},
+        free=["k"],
+        noise=mtk.fitting.Normal(0.05),
+        priors={"k": prior},
+        **solve,
+    )
+    assert str(result.report()).startswith("Maximum of the posterior by ")
+    found = dict(result.summary.statistics)
+    assert found["log prior"] == pytest.approx(prior.logpdf(result.values["k"]), rel=1e-9)
+    assert found["log likelihood"] + found["log prior"] == pytest.approx(-result.loss, rel=1e-9)
+    # The prior's precision adds to that of the data, by Gauss and Newton.
+    k = result.values["k"]
+    information = np.sum((times * np.exp(-k * times)) ** 2) / 0.05**2 + 1 / 0.05**2
+    assert result.stderr["k"] == pytest.approx(1 / np.sqrt(information), rel=0.05)
 
 
 def test_failed_evaluations_are_counted_and_placed():

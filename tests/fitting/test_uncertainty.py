@@ -158,3 +158,23 @@ def test_the_hessian_of_an_objective_in_reverse_mode(decay_fit):
     objective = dataclasses.replace(decay_fit.objective, mode="reverse")
     errors = mtk.fitting.uncertainty(objective, decay_fit.v, start=decay_fit.start)
     np.testing.assert_allclose(errors.stderr["k"], decay_fit.stderr["k"], rtol=1e-8)
+
+
+def test_traced_values_are_an_error(misra1a):
+    with pytest.raises(KindError, match="fisher_information can be traced"):
+        jax.jit(lambda v: mtk.fitting.uncertainty(misra1a.objective, v).covariance)(misra1a.v)
+
+
+def test_single_precision():
+    _, x, y, best, errors, _ = certified.DANWOOD
+    x, y = (np.asarray(z, np.float32) for z in (x, y))
+    start = {"b1": np.float32(best[0]), "b2": np.float32(best[1])}
+    p = mtk.parameters(start)
+    assert p.tunable.dtype == np.float32
+    result = mtk.fitting.least_squares(lambda p: p["b1"] * x ** p["b2"] - y, p)
+    assert result.v.dtype == np.float32
+    np.testing.assert_allclose(list(result.stderr.values()), errors, rtol=1e-3)
+    low, high = result.profile("b1").interval["b1"]
+    # Student's t with 4 degrees of freedom.
+    np.testing.assert_allclose((high - low) / 2, 2.7764451 * errors[0], rtol=0.02)
+    assert "0.7689" in str(result.report())

@@ -157,3 +157,13 @@ def test_single_precision():
     u = least_squares(both, np.zeros(9, np.float32), np.ones(3, np.float32), scale=False)
     assert u.spread.rank == 2
     assert u.stderr["b1"] == u.stderr["b3"] == np.inf
+
+
+def test_a_weak_direction_is_said_and_keeps_its_numbers():
+    x = np.linspace(0.0, 1.0, 8)
+    jacobian = np.stack([x, x * (1 + 1e-6 * x), np.ones(8)], axis=1)
+    u = least_squares(jacobian, np.zeros(8), np.ones(3), scale=False)
+    assert np.isfinite(list(u.stderr.values())).all()
+    assert u.stderr["b1"] > 1e5
+    assert u.notes[0].startswith("the data hardly determine b1 and b2 apart: the condition is ")
+    assert least_squares(jacobian[:, [0, 2]], np.zeros(8), np.ones(2), scale=False).notes == ()
