@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ from jax.core import Tracer
 
 from ..errors import KindError, ShapeError
 from ..parameters import Initial
-from ..parameters._fingerprint import fingerprint
+from ..parameters._fingerprint import Same, fingerprint
 from ..parameters._reader import current_trace
 
 
@@ -108,6 +110,15 @@ class Spec:
         self.value = value
         self._key = fingerprint(value)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether its key tells everything that its expressions read.
+
+        Not so where one reads an attribute of an object that anybody may change, or calls a function
+        of a module with globals of its own: what was compiled for it could be out of date.
+        """
+        return _is_settled(self._key)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self._key == other._key
 
@@ -116,6 +127,23 @@ class Spec:
 
     def __repr__(self) -> str:
         return repr(self.value)
+
+
+def _is_settled(key: Any) -> bool:
+    if isinstance(key, tuple | frozenset):
+        return all(map(_is_settled, key))
+    if isinstance(key, Same):
+        key = key.value
+        if isinstance(key, types.ModuleType):
+            return True  # what is read from it has keys of its own
+    if isinstance(key, type | str | bytes | int | float | complex | enum.Enum | None):
+        return True
+    module = key.__module__ if isinstance(key, types.FunctionType) else type(key).__module__
+    return str(module).split(".")[0] in _SETTLED
+
+
+# Libraries whose functions read nothing that changes.
+_SETTLED = ("builtins", "math", "numpy", "scipy", "jax", "jaxlib", "equinox", "diffrax", "optax")
 
 
 def is_eager(*trees: Any) -> bool:

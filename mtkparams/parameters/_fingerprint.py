@@ -26,7 +26,7 @@ import numpy as np
 from jax.core import Tracer
 
 
-class _Same:
+class Same:
     """Compares by identity, and keeps its object alive so that no other can take its address."""
 
     __slots__ = ("value",)
@@ -35,7 +35,7 @@ class _Same:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value
+        return isinstance(other, Same) and self.value is other.value
 
     def __hash__(self) -> int:
         return id(self.value)
@@ -56,7 +56,7 @@ def _fingerprint(value: Any, inside: tuple[int, ...]) -> Hashable:
         return (type(value), _array(np.asarray(value)))
     if isinstance(value, jax.Array):
         if isinstance(value, Tracer) or value.is_deleted():
-            return _Same(value)
+            return Same(value)
         if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             return (value.dtype, _array(np.asarray(jax.random.key_data(value))))
         return ("jax", value.weak_type, _array(np.asarray(value)))
@@ -100,7 +100,7 @@ def _function(f: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
         try:
             cells.append(_fingerprint(cell.cell_contents, inside))
         except ValueError:  # an empty cell: the name is assigned after the function was made
-            cells.append(_Same(cell))
+            cells.append(Same(cell))
     reads = [(name, _read_global(name, f, inside)) for name in sorted(_globals_read(f.__code__))]
     return (
         "function",
@@ -121,7 +121,7 @@ def _read_global(name: str, reader: types.FunctionType, inside: tuple[int, ...])
     if name in reader.__globals__:
         return _global(reader.__globals__[name], reader, inside)
     # A built-in one, or one that is still to come: that of this very module then.
-    return None if hasattr(builtins, name) else _Same(reader.__globals__)
+    return None if hasattr(builtins, name) else Same(reader.__globals__)
 
 
 def _global(value: Any, reader: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
@@ -131,7 +131,7 @@ def _global(value: Any, reader: types.FunctionType, inside: tuple[int, ...]) -> 
         # Another module's function. One that its module still holds under its own name is that
         # module's business; following it would walk through whole libraries.
         if is_at_home(value):
-            return _Same(value)
+            return Same(value)
     return _fingerprint(value, inside)
 
 
@@ -149,11 +149,11 @@ def _module(
 ) -> Hashable:
     """A module, with what the reader may read from it: `settings.k` is as global as `k`."""
     if id(module) in inside:
-        return _Same(module)
+        return Same(module)
     inside = (*inside, id(module))
     held = vars(module)
     names = sorted(name for name in _names(reader.__code__) if name in held)
-    return (_Same(module), tuple((name, _global(held[name], reader, inside)) for name in names))
+    return (Same(module), tuple((name, _global(held[name], reader, inside)) for name in names))
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -204,5 +204,5 @@ def _other(value: Any, inside: tuple[int, ...]) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        return _Same(value)
+        return Same(value)
     return value

@@ -36,7 +36,14 @@ def _(provider: Any) -> tuple[MTKParameters, Any]:
 def _(provider: Any, spec: Any, at: Any) -> Any:
     if at is not None:
         raise KindError("A problem has values at its start alone; a solution has several times.")
-    return _at_start(provider, Spec(spec)) if is_eager(provider) else provider[spec]
+    return _start(provider, spec)
+
+
+def _start(provider: Any, spec: Any) -> Any:
+    asked = Spec(spec)
+    if is_eager(provider) and asked.is_settled:
+        return _at_start(provider, asked)
+    return provider[spec]
 
 
 @eqx.filter_jit
@@ -95,7 +102,7 @@ def _(provider: Any, spec: Any, at: Any) -> Any:
         raise KindError(
             "A nonlinear problem has no times; a solution of an ODEProblem has several."
         )
-    return _at_start(provider, Spec(spec)) if is_eager(provider) else provider[spec]
+    return _start(provider, spec)
 
 
 @held.register(NonlinearProblem)

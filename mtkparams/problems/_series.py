@@ -44,8 +44,9 @@ def read_series(
     computed = tuple(leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind == "computed")
     found = iter(())
     if computed:
-        evaluate = _compiled if is_eager(ts, ys, p) else _evaluated
-        found = iter(evaluate(model, ts, ys, p, Spec(computed)))
+        asked = Spec(computed)
+        evaluate = _compiled if is_eager(ts, ys, p) and asked.is_settled else _evaluated
+        found = iter(evaluate(model, ts, ys, p, asked))
     depth = ts.ndim
     reader = Reader(model.states, {Initials: model.split(ys)})
     nothing_bound = BoundValues(lambda bound: None)

@@ -198,6 +198,25 @@ def test_several_observed_are_one_call(problem, solution):
     assert equations(getsym(problem, spec), problem)["reduce_sum"] == 1
 
 
+class Settings:
+    """Anything that somebody may change after an expression was first read."""
+
+    factor = 1.0
+
+
+def test_an_expression_is_never_out_of_date(problem, solution):
+    settings, table = Settings(), {"factor": 1.0}
+    for spec, change in (
+        (lambda t, u, p: settings.factor * u.x, lambda v: setattr(settings, "factor", v)),
+        (lambda t, u, p: table["factor"] * u.x, lambda v: table.update(factor=v)),
+    ):
+        get = getsym(problem, spec)
+        for factor in (1.0, 3.0):
+            change(factor)
+            assert get(problem) == factor
+            assert solution[spec][0] == factor
+
+
 def test_gradients(problem, solution):
     grads = eqx.filter_grad(getsym(problem, "x"))(problem)
     np.testing.assert_array_equal(grads.p.initials, [1, 0, 0])

@@ -13,10 +13,10 @@ from helpers import everything
 from speed.counts import comparisons
 
 import mtkparams as mtk
-from mtkparams.parameters._fingerprint import _Same
+from mtkparams.parameters._fingerprint import Same
 from mtkparams.parameters._index import About, Entry, Hole, Index, Leaf, Place
 
-STATIC = (Index, Entry, Leaf, Place, About, Hole, _Same)
+STATIC = (Index, Entry, Leaf, Place, About, Hole, Same)
 
 
 def double(p):

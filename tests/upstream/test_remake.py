@@ -1,8 +1,7 @@
 """Cases of SciMLBase's `test/downstream/modelingtoolkit_remake.jl` and of its neighbours.
 
 Left out, with the reason: `use_defaults=true` (a value that the system gives as a function is a rule,
-and followed at each read); a parameter found from an equation at the start, which is what
-`mtk.initialize` is for.
+and followed at each read); values that are functions of the time at the start.
 """
 
 from __future__ import annotations
@@ -94,6 +93,18 @@ def test_values_that_follow_others():
     given = ODEProblem(system, {"x": lambda p: p.p, "p": 2.0})
     assert given["x"] == 2.0
     assert remake(given, {"p": 5.0})["x"] == 5.0
+
+
+def test_a_parameter_that_an_equation_gives():
+    system = System(
+        parameters={"p": mtk.Parameter(mtk.SOLVE, guess=1.0)},
+        unknowns={"x": 1.0, "y": 2.0},
+        derivatives=lambda t, u, p: {"x": u.x * p.p, "y": u.y * p.p},
+        initial_equations=lambda t, u, p: {"sum": p.p - u.x - u.y},
+    )
+    problem = ODEProblem(system)
+    assert mtk.initialize(problem)["p"] == pytest.approx(3.0)
+    assert mtk.initialize(remake(problem, {"y": 3.0}))["p"] == pytest.approx(4.0)
 
 
 def test_the_solve_starts_at_the_new_values():
