@@ -137,7 +137,9 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     size = jnp.abs(step)
     small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + tol.atol + 4 * noise, 0)
     measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
-    lag = jnp.where(good & plain, measured, s.lag)
+    # A step of nothing measures nothing: where rounding hides the residual near a double root.
+    moved = jnp.any(s.step != 0, 0)
+    lag = jnp.where(good & plain & moved, measured, s.lag)
 
     near = finite & good & small
     doubts = s.doubts + (near & lag).astype(jnp.int32)

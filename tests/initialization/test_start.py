@@ -343,6 +343,15 @@ def test_a_singular_root():
     assert mtk.initialize(start, throw=False).result == mtk.InitializationResult.singular
 
 
+def test_a_double_root_behind_rounding():
+    """0 = x^2 + y^2 - r^2 at x = r: for |y| below 1e-8 the residual is exactly zero."""
+    start = problem({"x": 1.25})
+    failed = mtk.initialize(start, throw=False)
+    assert failed.result == mtk.InitializationResult.singular
+    slope = jax.grad(lambda r: mtk.initialize(mtk.remake(start, {"r": r}), throw=False)["y"])
+    assert jnp.isnan(slope(1.25))
+
+
 # Compiling
 
 
