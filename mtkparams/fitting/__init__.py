@@ -20,6 +20,7 @@ from ._profile import Profiles as Profiles
 from ._profile_of import profile as profile
 from ._report import Report as Report
 from ._result import FitResult as FitResult
+from ._starts import Starts as Starts
 from ._uncertainty import Uncertainty as Uncertainty
 from ._uncertainty_bands import Band as Band
 from ._uncertainty_bands import bands as bands

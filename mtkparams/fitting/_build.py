@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -95,20 +96,31 @@ def _padded(ts: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([ts, np.full(size - ts.size, ts[-1])])
 
 
-def times_of(tables: tuple[Table, ...], problem: ODEProblem) -> dict[str, np.ndarray]:
-    """The times of all tables of each condition, once each, in the order of the solve."""
+def inside(tables: tuple[Table, ...], problem: ODEProblem) -> tuple[Table, ...]:
+    """The tables with times in the problem's dtype, and an error for a time outside its span."""
     t0, t1 = float(problem.t0), float(problem.t1)
     low, high = min(t0, t1), max(t0, t1)
-    found: dict[str, list[np.ndarray]] = {}
+    dtype = problem.t0.dtype
+    rounding = 8 * float(jnp.finfo(dtype).eps) * max(abs(low), abs(high))
+    found = []
     for table in tables:
-        outside = table.t[(table.t < low) | (table.t > high)]
+        outside = table.t[(table.t < low - rounding) | (table.t > high + rounding)]
         if outside.size:
             raise DataError(
                 f"{table.name!r} has data at t = {outside[0]:g}, outside of the time span ({t0:g}, "
                 f"{t1:g}) of the problem. Widen it with mtk.remake(problem, tspan=(...))."
             )
+        t = np.clip(table.t, low, high).astype(dtype)
+        found.append(dataclasses.replace(table, t=t))
+    return tuple(found)
+
+
+def times_of(tables: tuple[Table, ...], problem: ODEProblem) -> dict[str, np.ndarray]:
+    """The times of all tables of each condition, once each, in the order of the solve."""
+    found: dict[str, list[np.ndarray]] = {}
+    for table in tables:
         found.setdefault(table.condition, []).append(table.t)
-    order = 1 if t1 >= t0 else -1
+    order = 1 if float(problem.t1) >= float(problem.t0) else -1
     return {c: np.unique(np.concatenate(ts))[::order] for c, ts in found.items()}
 
 
@@ -199,7 +211,7 @@ def _series(
         )
     ts = np.asarray(experiment.ts[row])
     order = np.argsort(ts, kind="stable")
-    moment = order[np.searchsorted(ts[order], table.t.astype(ts.dtype))]
+    moment = order[np.searchsorted(ts[order], table.t)]
     size = int(np.prod(shape, dtype=int))
     at = (row * ts.size + moment)[:, None] * size + np.arange(size)
     scale = _scale(kind.scale, y, table, where)

@@ -7,13 +7,52 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
+from ..errors import KindError
 from ..io._arrays import on_host, to_npy
+from ._checkpoint import SOFTWARE
+from ._coordinates import Landscape
+from ._run import AbstractMethod, begin
 
 # Where an object has no other name than its address.
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+def about_run(
+    method: AbstractMethod | str, name: str, landscape: Landscape, limit: int, patience: int | None
+) -> dict[str, str]:
+    """What the checkpoints of a fit say of it.
+
+    **Arguments:**
+
+    - `name`: of the method, as a report has it.
+    """
+    if isinstance(method, str):
+        raise KindError(
+            f"checkpoint= keeps the state of optax and optimistix; {name} has its own, inside of scipy."
+        )
+    objective = landscape.objective
+    z = landscape.coordinates.lower
+    arrays, static = eqx.partition((method, landscape, begin(method, landscape, z)), eqx.is_array)
+
+    def step(arrays: Any) -> Any:
+        method, landscape, run = eqx.combine(arrays, static)
+        return eqx.filter(method.step(landscape, run), eqx.is_array)
+
+    value = lambda landscape, z: landscape.value(z)
+    return {
+        "free": ", ".join(objective.labels),
+        "values and data": of_arrays(objective),
+        "equations and noise": of_program(value, landscape, z),
+        "method": f"{name}, {of_program(step, arrays)}",
+        "coordinates": landscape.coordinates.kind,
+        "steps": str(limit),
+        "patience": str(patience),
+        SOFTWARE: software(),
+    }
 
 
 def software() -> str:

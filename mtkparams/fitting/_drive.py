@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -49,6 +50,10 @@ class Checkpoint(Protocol):
         """Keep a state."""
         ...
 
+    def part(self, number: int) -> Any:
+        """A checkpoint of its own for one of several loops."""
+        ...
+
 
 @runtime_checkable
 class Bar(Protocol):
@@ -76,8 +81,15 @@ def drive(
     limit: int,
     patience: int | None,
     watch: Watch,
+    mesh: Any = None,
 ) -> tuple[Run, np.ndarray]:
-    """The run at its end, and the loss after each step, shape `(..., steps)`."""
+    """The run at its end, and the loss after each step, shape `(..., steps)`.
+
+    **Arguments:**
+
+    - `run`: one, or many with a leading axis, which `mesh` shares out to devices.
+    - `limit`, `patience`: of steps in all, and of steps without improvement.
+    """
     many = run.z.ndim > 1
     losses: list[np.ndarray] = []
     done = 0
@@ -88,7 +100,7 @@ def drive(
             losses, done = [np.asarray(before)], before.shape[-1]
     stop = jnp.asarray(limit)
     tired = jnp.asarray(np.iinfo(np.int32).max if patience is None else patience)
-    advance = advance_all if many else advance_one
+    advance = functools.partial(advance_all, mesh=mesh) if many else advance_one
     size = 8
     try:
         while (np.asarray(run.code) == RUNNING).any():
@@ -107,6 +119,8 @@ def drive(
                 watch.checkpoint.save(done, (run, np.concatenate(losses, axis=-1)))
             if _tell(watch, landscape, run, done):
                 run = _interrupted(run)
+        if watch.checkpoint is not None and losses and not (run.code == INTERRUPTED).any():
+            watch.checkpoint.save(done, (run, np.concatenate(losses, axis=-1)))
     except KeyboardInterrupt:
         run = _interrupted(run)
     if watch.bar is not None:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from ..errors import FitError, KindError
 from ..parameters import MTKParameters, Tunable
 from ..problems import ODEProblem
+from ._checkpoint import Checkpoint
+from ._checkpoint_about import about_run
 from ._coordinates import Coordinates, Landscape
-from ._drive import Status, Watch, drive
+from ._drive import Status, Watch
 from ._methods import describe, method_of
 from ._objective import Mode, Objective, objective, of_loss, of_residuals
 from ._progress import progress_bar
 from ._result import FitResult
-from ._run import MESSAGES, START_FAILED, AbstractMethod, begin_one
+from ._run import MESSAGES, START_FAILED
+from ._search import Search
+from ._starts import Starts, starting_values
 
 _STEPS = 1000
 
@@ -37,6 +44,12 @@ def fit(
     progress: bool = False,
     callback: Callable[[Status], Any] | None = None,
     every: int = 1,
+    starts: Any = None,
+    seed: int = 0,
+    sampler: str = "sobol",
+    batch: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 100,
     throw: bool = True,
     **options: Any,
 ) -> FitResult:
@@ -49,7 +62,11 @@ def fit(
     - `method`: how to search. `None`: Levenberg-Marquardt for least squares, BFGS otherwise. Or a
       transformation of optax; `{name: learning rate}` with `...` for the others; a solver of
       optimistix; the name of a method of `scipy.optimize`, such as `"L-BFGS-B"` or `"trf"`.
-    - `steps`: at most so many; 1000 by default.
+    - `steps`: at most so many, of scipy evaluations; 1000 by default.
+    - `starts`: fit from many starts at once, `result.starts` being the table of all. A number, the
+      first being the present values and the others drawn from priors, or from bounds (of their
+      logarithm where the scale is logarithmic, or bounds are more than a factor of 100 apart);
+      values by name, arrays of shape `(starts, ...)`; or an array of shape `(starts, n)`.
 
     **Other arguments:**
 
@@ -61,6 +78,10 @@ def fit(
     - `progress`: show a bar with the loss and the least loss (needs tqdm).
     - `callback`: called with a `Status` after every `every` steps; it stops the fit by returning
       `True`.
+    - `seed`, `sampler`: of drawn starts, `"sobol"` or `"latin"` (hypercube).
+    - `batch`: how many starts are computed at once, 256 by default: memory grows with it.
+    - `checkpoint`: a folder in which the fit keeps itself after every `checkpoint_every` steps. The
+      same call goes on from there, after a kill too, and ends with the same bits as without it.
     - `throw`: raise `FitError` if the objective cannot be computed at the start. Whatever fails
       later is a step not made, and counted.
 
@@ -96,6 +117,12 @@ def fit(
         progress=progress,
         callback=callback,
         every=every,
+        starts=starts,
+        seed=seed,
+        sampler=sampler,
+        batch=batch,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
         throw=throw,
     )
 
@@ -170,50 +197,98 @@ def run_fit(
     progress: bool = False,
     callback: Callable[[Status], Any] | None = None,
     every: int = 1,
+    starts: Any = None,
+    seed: int = 0,
+    sampler: str = "sobol",
+    batch: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 100,
     throw: bool = True,
 ) -> FitResult:
     """What `fit` says, for any objective."""
     began = time.perf_counter()
     if tol is None:
         tol = float(np.sqrt(np.finfo(objective.start.dtype).eps))
-    chosen = method_of(method, objective, tol)
     limit = _STEPS if steps is None else steps
     if not isinstance(limit, int) or limit < 1:
         raise KindError(f"steps= is a positive number of steps, got {steps!r}.")
     landscape = Landscape(objective, Coordinates.of(objective, coordinates))
-    watch = Watch(callback=callback, every=every, bar=progress_bar(limit) if progress else None)
-    assert isinstance(chosen, AbstractMethod)
-    z = landscape.coordinates.into(objective.start)
-    run, losses = drive(
-        chosen,
-        landscape,
-        begin_one(chosen, landscape, z),
+    chosen = method_of(method, objective, tol)
+    kept = None
+    if checkpoint is not None:
+        about = about_run(chosen, describe(chosen, method), landscape, limit, patience)
+        kept = Checkpoint(checkpoint, checkpoint_every, about)
+    bar = progress_bar(limit) if progress else None
+    search = Search(
+        method=chosen,
+        landscape=landscape,
         limit=limit,
         patience=patience,
-        watch=watch,
+        tol=tol,
+        watch=Watch(callback, every, bar, kept),
     )
-    few = min(int(run.failures), run.failed_at.shape[0])
-    result = FitResult(
-        objective=objective,
-        v=_back(landscape, run.best),
-        start=np.asarray(objective.start),
-        loss=float(run.best_loss),
-        losses=losses,
-        evaluations=int(run.evaluations),
-        failures=int(run.failures),
-        failed_at=_back(landscape, run.failed_at[:few]),
-        method=describe(chosen, method),
-        code=int(run.code),
-        seconds=time.perf_counter() - began,
-    )
+    with contextlib.nullcontext() if kept is None else kept:
+        if starts is None:
+            v = np.asarray(objective.start)[None]
+            run, losses = search.one(v[0])
+            runs = jax.tree.map(lambda x: np.asarray(x)[None], eqx.filter(run, eqx.is_array))
+            losses = losses[None]
+        else:
+            v = starting_values(objective, starts, seed, sampler)
+            runs, losses = search.many(v, 256 if batch is None else batch)
+    result = _result(search, v, runs, losses, method, starts is not None, began)
     if throw and result.code == START_FAILED:
-        values = ", ".join(f"{name} = {x:.6g}" for name, x in result.values.items())
-        raise FitError(
-            f"{MESSAGES[START_FAILED]} It is {values}: solve there with mtk.solve to see why, or start "
-            "elsewhere."
-        )
+        raise FitError(_why(result))
     return result
 
 
-def _back(landscape: Landscape, z: Array) -> np.ndarray:
-    return np.asarray(landscape.coordinates.back(jnp.asarray(z)))
+def _result(
+    search: Search,
+    v: np.ndarray,
+    runs: Any,
+    losses: np.ndarray,
+    method: Any,
+    many: bool,
+    began: float,
+) -> FitResult:
+    landscape, objective = search.landscape, search.landscape.objective
+    back = lambda z: np.asarray(landscape.coordinates.back(jnp.asarray(z)))
+    ends = np.where(np.isfinite(runs.best_loss)[:, None], back(runs.best), v)
+    best = int(np.argmin(runs.best_loss))
+    first = np.arange(runs.failed_at.shape[1])[None] < runs.failures[:, None]
+    table = None
+    if many:
+        table = Starts.ranked(
+            v=ends,
+            start=v,
+            loss=runs.best_loss,
+            code=runs.code,
+            evaluations=runs.evaluations,
+            failures=runs.failures,
+            z=runs.best,
+            labels=objective.labels,
+        )
+    return FitResult(
+        objective=objective,
+        v=ends[best],
+        start=v[best],
+        loss=float(runs.best_loss[best]),
+        losses=losses[best][: int(runs.steps[best])],
+        evaluations=int(runs.evaluations.sum()),
+        failures=int(runs.failures.sum()),
+        failed_at=back(runs.failed_at[first][: runs.failed_at.shape[1]]),
+        method=describe(search.method, method),
+        code=int(runs.code[best]),
+        seconds=time.perf_counter() - began,
+        starts=table,
+    )
+
+
+def _why(result: FitResult) -> str:
+    if result.starts is not None:
+        return f"The objective cannot be computed at any of the {len(result.starts)} starts."
+    values = ", ".join(f"{name} = {x:.6g}" for name, x in result.values.items())
+    return (
+        f"{MESSAGES[START_FAILED]} It is {values}: solve there with mtk.solve to see why, or start "
+        "elsewhere."
+    )

@@ -89,7 +89,7 @@ def by_name(rates: Mapping[Any, Any], objective: Objective) -> optax.GradientTra
         transformations[str(number)] = optax.adam(rate) if isinstance(rate, int | float) else rate
         if name is ...:
             continue
-        own = select(_stored(name, objective), objective.p.index, objective.p.buffers).labels()
+        own = select(stored_label(name, objective), objective.p.index, objective.p.buffers).labels()
         for label in own:
             if label not in labels:
                 raise unknown_name(plain(name), labels, "the free parameters (method=)")
@@ -116,7 +116,8 @@ def by_name(rates: Mapping[Any, Any], objective: Objective) -> optax.GradientTra
     return optax.GradientTransformationExtraArgs(lambda params: inner.init(split(params)), update)
 
 
-def _stored(name: Any, objective: Objective) -> str:
+def stored_label(name: Any, objective: Objective) -> str:
+    """The name of the parameter that `name` means: an unknown is its initial value."""
     name = plain(name)
     return (
         name if name in objective.p or f"Initial({name})" not in objective.p else f"Initial({name})"

@@ -17,7 +17,7 @@ from ..parameters._bounds import float_dtype, limits
 from ..parameters._names import plain
 from ..parameters._selection import select
 from ..problems import ODEProblem
-from ._build import base_conditions, experiments_of, of_data, times_of
+from ._build import base_conditions, experiments_of, inside, of_data, times_of
 from ._data import tables
 from ._derivatives import by_forward_mode, infinite_where_failed, with_jacobian
 from ._experiment import SolveSettings
@@ -155,6 +155,14 @@ class Objective(eqx.Module):
     def _derivable(self, f: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
         return by_forward_mode(f) if self.mode == "forward" else f
 
+    # By identity, as functions compare: `jax.jit(objective)` needs a hash.
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def __repr__(self) -> str:
         return f"Objective({self.kind} of {', '.join(self.labels)})"
 
@@ -197,7 +205,7 @@ def objective(
     *,
     free: Any = Tunable,
     noise: Any = None,
-    conditions: Mapping[str, Mapping[Any, Any]] | None = None,
+    conditions: Mapping[str, Any] | None = None,
     observe: Mapping[str, Any] | None = None,
     columns: Iterable[str] | None = None,
     time: str = "t",
@@ -276,7 +284,7 @@ def objective(
         return _assembled(problem.p, free, OfSolution(loss, experiments), "loss", False, mode)
     if data is None:
         raise KindError("Give data=, a table, or loss=, a function of the solution.")
-    own = tables(data, None if conditions is None else found, time)
+    own = inside(tables(data, None if conditions is None else found, time), problem)
     experiments = experiments_of(problem, entries, found, times_of(own, problem), settings)
     target = of_data(
         experiments,

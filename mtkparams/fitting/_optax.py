@@ -11,9 +11,11 @@ import optax
 from jaxtyping import Array
 
 from ._coordinates import Landscape
-from ._run import NO_STEP, RUNNING, START_FAILED, AbstractMethod, Run
+from ._run import RUNNING, START_FAILED, AbstractMethod, Run
 
-_MOST_FAILURES = 60
+# After so many failures in a row, each half of the step before, the optimizer's moments are
+# forgotten: they lead where nothing can be computed.
+_PATIENCE = 12
 
 
 class _State(eqx.Module):
@@ -26,8 +28,9 @@ class _State(eqx.Module):
 class Optax(AbstractMethod):
     """A transformation of optax.
 
-    A step that leads to where the solve fails is taken back, and half of it is tried: the
-    optimizer's state, such as the moments of Adam, never sees a failed gradient.
+    A step that leads to where the solve fails is taken back, and half of it is tried, and so on; after
+    twelve of those the optimizer goes on from the last place with fresh moments. Its state, such as
+    the moments of Adam, never sees a failed gradient.
     """
 
     transformation: Any
@@ -60,9 +63,13 @@ class Optax(AbstractMethod):
             lambda a, b: jnp.where(failed, a, jnp.asarray(b).astype(a.dtype)), old, new
         )
         in_a_row = jnp.where(failed, state.in_a_row + 1, 0)
-        first = run.steps == 0
-        code = jnp.where(failed & first, START_FAILED, RUNNING)
-        code = jnp.where((in_a_row >= _MOST_FAILURES) & ~first, NO_STEP, code)
+        forget = in_a_row >= _PATIENCE
+        with jax.numpy_dtype_promotion("standard"):
+            fresh = jax.tree.map(jnp.asarray, self._extended.init(run.z))
+        # Counts stay: a schedule goes on.
+        forgotten = lambda kept, new: jnp.where(forget & eqx.is_inexact_array(new), new, kept)
+        update = jnp.where(failed, state.update, update)
+        code = jnp.where(failed & (run.steps == 0), START_FAILED, RUNNING)
         return run.after(
             z=jnp.where(failed, run.z, tried),
             loss=jnp.where(failed, run.loss, loss),
@@ -70,9 +77,9 @@ class Optax(AbstractMethod):
             failed=failed,
             code=code,
             state=_State(
-                inner=keep(state.inner, inner),
-                update=jnp.where(failed, state.update, update),
+                inner=jax.tree.map(forgotten, keep(state.inner, inner), fresh),
+                update=jnp.where(forget, jnp.zeros_like(update), update),
                 part=jnp.where(failed, state.part / 2, jnp.ones_like(state.part)),
-                in_a_row=in_a_row,
+                in_a_row=jnp.where(forget, 0, in_a_row),
             ),
         )

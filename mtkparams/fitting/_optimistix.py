@@ -12,13 +12,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optimistix as optx
 from jaxtyping import Array
 
 from ..errors import KindError
 from ._coordinates import Landscape
 from ._run import CONVERGED, NO_STEP, RUNNING, START_FAILED, AbstractMethod, Run
+from ._triangular import back_substitute, triangular
 
 # After so many trials in a row that failed, each a quarter of the one before, nothing is left.
 _MOST_FAILURES = 60
@@ -62,8 +62,8 @@ class Guarded(optx.AbstractSearch):
 
 
 class _Damped(eqx.Module):
-    jacobian: Array
-    residuals: Array
+    r: Array
+    y: Array
     norms: Array
 
 
@@ -75,23 +75,23 @@ class ScaledDamping(optx.AbstractDescent):
     """
 
     def init(self, y: Any, f_info_struct: Any) -> _Damped:
-        residuals = jnp.zeros(f_info_struct.residual.shape, y.dtype)
-        return _Damped(jnp.zeros((residuals.size, y.size), y.dtype), residuals, jnp.zeros_like(y))
+        del f_info_struct
+        return _Damped(jnp.zeros((y.size, y.size), y.dtype), jnp.zeros_like(y), jnp.zeros_like(y))
 
     def query(self, y: Any, f_info: Any, state: _Damped) -> _Damped:
         del y
         jacobian = f_info.jac.as_matrix()
         norms = jnp.maximum(state.norms, jnp.linalg.norm(jacobian, axis=0))
-        return _Damped(jacobian, f_info.residual, norms)
+        return _Damped(*triangular(jacobian, f_info.residual), norms)
 
     def step(self, step_size: Any, state: _Damped) -> tuple[Any, Any]:
         norms = jnp.where(state.norms > 0, state.norms, 1.0)
         damping = jnp.sqrt(1.0 / jnp.maximum(step_size, jnp.finfo(step_size.dtype).tiny))
         eye = jnp.eye(norms.size, dtype=norms.dtype)
-        matrix = jnp.concatenate([state.jacobian / norms[None], damping * eye])
-        vector = jnp.concatenate([state.residuals, jnp.zeros_like(norms)])
-        found = lx.linear_solve(lx.MatrixLinearOperator(matrix), vector, lx.QR(), throw=False)
-        return -found.value / norms, optx.RESULTS.promote(found.result)
+        matrix = jnp.concatenate([state.r / norms[None], damping * eye])
+        vector = jnp.concatenate([state.y, jnp.zeros_like(norms)])
+        found = back_substitute(*triangular(matrix, vector))
+        return -found / norms, optx.RESULTS.successful
 
 
 class Capped(optx.AbstractDescent):
@@ -216,9 +216,9 @@ def _is_least(state: Any, z: Array, loss: Array, tol: float) -> Array:
         jacobian, residuals = info.jac.as_matrix(), info.residual
         norm = jnp.linalg.norm(residuals)
         # Bates and Watts (1981): the part of the residuals that the parameters could still explain.
-        norms = jnp.linalg.norm(jacobian, axis=0)
-        basis, _ = jnp.linalg.qr(jacobian / jnp.where(norms > 0, norms, 1.0)[None])
-        explained = jnp.linalg.norm(residuals @ basis)
+        # A column of zeros gives the direction that is left over, and no part of it counts.
+        r, y = triangular(jacobian, residuals)
+        explained = jnp.linalg.norm(jnp.where(jnp.abs(jnp.diagonal(r)) > 0, y, 0.0))
         after = jnp.linalg.norm(residuals + jacobian @ step)
         return small | (explained <= tol * norm) | (norm - after <= eps * norm)
     if isinstance(info, optx.FunctionInfo.EvalGradHessianInv):

@@ -13,7 +13,7 @@ from jaxtyping import Array
 from ._coordinates import Landscape
 
 # Why a run stopped. Numbers, so that they go through `vmap`.
-RUNNING, CONVERGED, STEPS, START_FAILED, NO_STEP, PATIENCE, INTERRUPTED = range(7)
+RUNNING, CONVERGED, STEPS, START_FAILED, NO_STEP, PATIENCE, INTERRUPTED, STALLED = range(8)
 
 MESSAGES = {
     RUNNING: "It has not stopped.",
@@ -23,6 +23,7 @@ MESSAGES = {
     NO_STEP: "No step leads to a place where the objective can be computed.",
     PATIENCE: "The loss did not improve for as many steps as patience= allows.",
     INTERRUPTED: "It was interrupted.",
+    STALLED: "The method found no better place, though its own test of convergence was not met.",
 }
 
 # How many places of failed evaluations a run remembers: the first ones.
@@ -60,7 +61,7 @@ class Run(eqx.Module):
         """The run after one step that evaluated the objective at `tried`."""
         better = loss < self.best_loss
         gain = self.best_loss - loss
-        enough = better & ~(gain <= 1e-12 * jnp.abs(self.best_loss))
+        enough = better & ~(gain <= 1e-12 * jnp.abs(loss))
         room = jnp.arange(REMEMBERED) == self.failures
         failed_at = jnp.where((room & failed)[:, None], tried[None], self.failed_at)
         return Run(
@@ -94,7 +95,7 @@ def begin(method: AbstractMethod, landscape: Landscape, z: Array) -> Run:
     """A run that has not made a step."""
     zero = jnp.zeros((), int)
     nowhere = jnp.full((), jnp.inf, z.dtype)
-    return Run(
+    run = Run(
         z=z,
         loss=nowhere,
         best=z,
@@ -107,6 +108,12 @@ def begin(method: AbstractMethod, landscape: Landscape, z: Array) -> Run:
         code=zero,
         state=method.init(landscape, z),
     )
+    return strong(run)
+
+
+def strong(tree: Any) -> Any:
+    """`tree` with no weak types: with them, a second call would compile once more."""
+    return jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), tree)
 
 
 # Room for the losses of one compiled piece.
@@ -134,7 +141,7 @@ def advance(
 
     def once(carry: tuple[Run, Array, Array]) -> tuple[Run, Array, Array]:
         run, losses, done = carry
-        run = method.step(landscape, run)
+        run = strong(method.step(landscape, run))
         tired = jnp.where(run.since >= patience, PATIENCE, RUNNING)
         code = jnp.where(run.steps >= limit, STEPS, tired)
         code = jnp.where(run.code == RUNNING, code, run.code)
@@ -179,6 +186,21 @@ def advance_all(
     limit: Array,
     patience: Array,
     count: Array,
+    mesh: Any = None,
 ) -> tuple[Run, Array]:
-    """`advance` of several runs at once."""
-    return jax.vmap(lambda run: advance(method, landscape, run, limit, patience, count))(run)
+    """`advance` of several runs at once, on the devices of a mesh where one is given.
+
+    Each device goes through its own loop: the runs need nothing of each other.
+    """
+    arrays, static = eqx.partition((method, landscape, limit, patience, count), eqx.is_array)
+
+    def of_device(arrays: Any, run: Run) -> tuple[Run, Array]:
+        method, landscape, *numbers = eqx.combine(arrays, static)
+        return jax.vmap(lambda run: advance(method, landscape, run, *numbers))(run)
+
+    if mesh is not None:
+        every, own = jax.P(), jax.P("starts")
+        of_device = jax.shard_map(
+            of_device, mesh=mesh, in_specs=(every, own), out_specs=own, check_vma=False
+        )
+    return of_device(arrays, run)
