@@ -9,7 +9,8 @@ from jaxtyping import Array
 
 from ..errors import DeclarationError, KindError, ShapeError
 from ..parameters import MTKParameters
-from ._initialize import initialize, needs_initialization
+from ..parameters._fresh import fresh, own_copy
+from ._initialize import Initialization, initialize, needs_initialization
 from ._problem import ODEProblem
 from ._solution import Solution
 
@@ -30,12 +31,13 @@ class DiffraxArguments(NamedTuple):
     args: MTKParameters
 
 
-def to_diffrax(problem: ODEProblem) -> DiffraxArguments:
+def to_diffrax(problem: Any) -> DiffraxArguments:
     """The arguments with which you call `diffrax.diffeqsolve` on a problem yourself.
 
     **Arguments:**
 
-    - `problem`: the problem; all its unknowns have derivatives.
+    - `problem`: the problem, or what `mtk.initialize` made of it; all its unknowns have derivatives.
+      What is not given at the start is found first.
 
     **Returns:** a tuple `(term, t0, t1, y0, args)`. `mtk.from_diffrax(problem, solution)` reads by name
     what `diffeqsolve` gave.
@@ -59,31 +61,38 @@ def to_diffrax(problem: ODEProblem) -> DiffraxArguments:
     """
     import diffrax
 
-    if not isinstance(problem, ODEProblem):
-        raise KindError(f"to_diffrax takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    problem = _started(problem, "to_diffrax")
     model = problem.model
-    if model.algebraic:
-        raise DeclarationError(
-            f"{', '.join(map(repr, model.algebraic))} have no derivative: diffrax integrates ordinary "
-            "differential equations. mtk.solve solves the algebraic equations beside them."
-        )
-    if needs_initialization(problem):
-        problem = initialize(problem).problem
     term = diffrax.ODETerm(model.derivative)
     return DiffraxArguments(term, problem.t0, problem.t1, model.start(problem.p), problem.p)
 
 
-def from_diffrax(problem: ODEProblem, solution: Any) -> Solution:
+def _started(problem: Any, who: str) -> ODEProblem:
+    """The problem with what was found at its start."""
+    found = isinstance(problem, Initialization)
+    problem = problem.problem if found else problem
+    if not isinstance(problem, ODEProblem):
+        raise KindError(f"{who} takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    if problem.model.algebraic:
+        raise DeclarationError(
+            f"{', '.join(map(repr, problem.model.algebraic))} have no derivative: diffrax integrates "
+            "ordinary differential equations. mtk.solve solves the algebraic equations beside them."
+        )
+    return problem if found or not needs_initialization(problem) else initialize(problem).problem
+
+
+def from_diffrax(problem: Any, solution: Any) -> Solution:
     """What `diffrax.diffeqsolve` gave for the arguments of `mtk.to_diffrax`, read by name.
 
     **Arguments:**
 
-    - `problem`: the problem that was solved.
+    - `problem`: the problem that was solved, or what `mtk.initialize` made of it.
     - `solution`: a `diffrax.Solution` with saved times. Whether it arrived is yours to check, or
       diffrax's with its `throw=True`; steps that were not used have infinite times.
 
     **Raises:** `ShapeError` for states of another size.
     """
+    problem = _started(problem, "from_diffrax")
     size = sum(problem.model.sizes)
     if solution.ts is None or not hasattr(solution.ys, "shape"):
         raise KindError(
@@ -97,8 +106,8 @@ def from_diffrax(problem: ODEProblem, solution: Any) -> Solution:
     return Solution(
         ts=solution.ts,
         ys=solution.ys,
-        p=problem.p,
-        t0=problem.t0,
+        p=fresh(problem.p),
+        t0=own_copy(problem.t0),
         t1=jnp.asarray(solution.t1, problem.t1.dtype),
         result=solution.result,
         stats=solution.stats,

@@ -83,6 +83,23 @@ def test_back_by_name(problem):
     assert solution.result == diffrax.RESULTS.successful
 
 
+def test_what_is_found_at_the_start():
+    system = System(
+        parameters={"q": mtk.Parameter(mtk.SOLVE, guess=1.0)},
+        unknowns={"x": 1.0},
+        derivatives=lambda t, u, p: {"x": -p.q * u.x},
+        initial_equations=lambda t, u, p: {"e": p.q - 2 * u.x},
+    )
+    problem = ODEProblem(system)
+    for source in (problem, mtk.initialize(problem)):
+        term, t0, t1, y0, args = mtk.to_diffrax(source)
+        assert args["q"] == 2.0
+        bare = diffrax.diffeqsolve(term, diffrax.Tsit5(), t0, t1, 0.1, y0, args)
+        solution = mtk.from_diffrax(source, bare)
+        assert solution["q"] == 2.0
+        np.testing.assert_allclose(solution["x"], [np.exp(-2.0)], rtol=1e-4)
+
+
 def test_refused(problem):
     dae = System(
         unknowns={"x": 1.0, "y": mtk.Unknown(1.0)},
