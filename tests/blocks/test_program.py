@@ -62,7 +62,7 @@ def test_programs_and_whole_residual_agree():
     np.testing.assert_allclose(a, b, rtol=1e-13)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-12), slope_a, slope_b)
     # The wrong rule of `softened` was followed: u1 = ... + softened(u0).
-    u0, u1 = a[0], a[1]
+    u1 = a[1]
     du0 = slope_a[0][0]
     slope = (1 + 0.1 * (1 - jnp.tanh(u1) ** 2)) * slope_a[0][1] / du0
     np.testing.assert_allclose(slope, 0.25 + 3.0, rtol=1e-10)
