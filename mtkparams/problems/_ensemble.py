@@ -80,6 +80,24 @@ class Ensemble(eqx.Module):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
+    def to_dict(self, spec: Any = None) -> dict[str, Any]:
+        """Values of all members by name, as `mtk.Solution.to_dict`."""
+        return self._solution().to_dict(spec)
+
+    def to_pandas(self, spec: Any = None) -> Any:
+        """A `pandas.DataFrame` with the index `(member, t)`, as `mtk.Solution.to_pandas`."""
+        return self._solution().to_pandas(spec)
+
+    def to_xarray(self, spec: Any = None) -> Any:
+        """An `xarray.Dataset` with the dimension `member`, as `mtk.Solution.to_xarray`."""
+        return self._solution().to_xarray(spec)
+
+    def plot(
+        self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
+    ) -> Any:
+        """A line for each member, or a band of many; as `mtk.Solution.plot`."""
+        return self._solution().plot(spec, ax=ax, band=band, **line)
+
     def __contains__(self, name: object) -> bool:
         return isinstance(self.output, Solution) and name in self.output
 

@@ -130,7 +130,7 @@ class Solution(eqx.Module):
         Entries of arrays are columns `y[0]`, `y[1]`. A batch has the index `(member, t)`. Units and
         descriptions are in `table.attrs`. `ImportError` where pandas is not installed.
         """
-        return to_pandas(self, self._asked(spec))
+        return to_pandas(_trimmed(self), self._asked(spec))
 
     def to_xarray(self, spec: Any = None) -> Any:
         """An `xarray.Dataset` with the coordinate `t`; arrays and batches have dimensions of their own.
@@ -142,12 +142,14 @@ class Solution(eqx.Module):
         Units and descriptions are attributes `units` and `long_name` of each variable. `ImportError`
         where xarray is not installed.
         """
-        return to_xarray(self, self._asked(spec))
+        return to_xarray(_trimmed(self), self._asked(spec))
 
     def plot(
         self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
     ) -> Any:
         """Lines over time, with names and units; the `matplotlib` axes.
+
+        A solution of `mtk.solve(..., dense=True)` is drawn smoothly, others through the save times.
 
         **Arguments:**
 
@@ -160,7 +162,8 @@ class Solution(eqx.Module):
         `ImportError` where matplotlib is not installed.
         """
         spec = self.model.states.names(Initials) if spec is None else spec
-        return plot(self, spec, ax, band, line)
+        dense = self.interpolation is not None and self.ts.ndim == 1
+        return plot(_refined(self) if dense else _trimmed(self), spec, ax, band, line)
 
     def _asked(self, spec: Any) -> Mapping[Any, Any]:
         names = (
@@ -172,7 +175,7 @@ class Solution(eqx.Module):
         return f"Solution({self.ts.shape[-1]} times, {', '.join(self.names())})"
 
     def __str__(self) -> str:
-        return show(self)
+        return show(_trimmed(self))
 
 
 def _between(interpolation: Any, ts: Array) -> Array:
@@ -180,6 +183,32 @@ def _between(interpolation: Any, ts: Array) -> Array:
 
 
 _between_compiled = eqx.filter_jit(_between)
+
+
+# So many that a curve looks like one.
+_POINTS = 400
+
+
+def _refined(solution: Solution) -> Solution:
+    """A dense solution at many times, from its start to its last save time."""
+    if isinstance(solution.ts, Tracer):
+        return solution
+    saved = np.asarray(solution.ts)
+    ends = saved[np.isfinite(saved)][-1:]
+    end = ends[0] if ends.size else solution.t1
+    ts = jnp.linspace(solution.t0, end, _POINTS)
+    ys = _between_compiled(solution.interpolation, ts)
+    return eqx.tree_at(lambda s: (s.ts, s.ys), solution, (ts, ys))
+
+
+def _trimmed(solution: Solution) -> Solution:
+    """A solution without the room for steps that were not taken, whose times are infinite."""
+    if isinstance(solution.ts, Tracer) or solution.ts.ndim > 1:
+        return solution
+    taken = ~np.isinf(np.asarray(solution.ts))
+    if taken.all():
+        return solution
+    return eqx.tree_at(lambda s: (s.ts, s.ys), solution, (solution.ts[taken], solution.ys[taken]))
 
 
 def read_some(solution: Solution, at: Any, spec: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import diffrax
@@ -15,6 +16,7 @@ import mtkparams as mtk
 from mtkparams import ODEProblem, System, errors, remake
 
 TS = np.array([0.0, 0.5, 1.0])
+pandas_is_here = all(importlib.util.find_spec(name) for name in ("pandas", "xarray"))
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +150,43 @@ def test_plot_of_a_band(solve):
     with pytest.raises(errors.KindError, match=r"'x \[m\]' has no finite member"):
         solve[1](jnp.full(21, jnp.nan)).plot(["x"])
     pyplot.close("all")
+
+
+def test_room_for_steps_that_were_not_taken(problem):
+    steps = mtk.solve(
+        problem,
+        diffrax.Tsit5(),
+        saveat=diffrax.SaveAt(steps=True, t0=True, dense=True),
+        max_steps=64,
+    )
+    assert np.isinf(steps.ts[-1])
+    taken = int(np.isfinite(steps.ts).sum())
+    assert str(steps).startswith(f"Solution: t = 0 .. 1, {taken} times, arrived")
+    assert str(steps).splitlines()[2].split()[:4] == ["x", "m", "2", "1.2131"]
+    # Drawn smoothly, where the interpolation was kept.
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    (line,) = steps.plot("rate").lines
+    ts, values = line.get_data()
+    assert len(ts) > taken
+    np.testing.assert_allclose(values, np.exp(-0.5 * np.asarray(ts)), rtol=1e-5)
+    pyplot.close("all")
+    if pandas_is_here:
+        assert len(steps.to_pandas()) == taken
+
+
+def test_ensembles(problem):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    ensemble = mtk.solve_ensemble(
+        problem, {"k": [0.5, 1.0]}, diffrax.Tsit5(), saveat=TS, max_steps=100
+    )
+    assert list(ensemble.to_dict(["x"])) == ["t", "x"]
+    assert len(ensemble.plot("x").lines) == 2
+    np.testing.assert_array_equal(mtk.getsym(problem, "x")(ensemble), ensemble["x"])
+    assert mtk.getp(ensemble, "k")(ensemble).tolist() == [0.5, 1.0]
+    pyplot.close("all")
+    if pandas_is_here:
+        assert ensemble.to_pandas("x").index.names == ["member", "t"]
+        assert ensemble.to_xarray("x")["x"].dims == ("member", "t")
 
 
 WRONG = {
