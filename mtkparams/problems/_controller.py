@@ -67,18 +67,12 @@ class Stopping(_Around):
 
     What is too small depends on the time that has been reached: a stiff problem that runs to 1e11 may
     well begin with steps of 1e-6, of which `PIDController(dtmin=)` knows nothing.
-
-    **Attributes:**
-
-    - `smallest`: what is too small also at time zero.
     """
 
     controller: Any
-    smallest: Array
 
-    def __init__(self, controller: Any, smallest: Array):
+    def __init__(self, controller: Any):
         self.controller = controller
-        self.smallest = smallest
 
     def adapt_step_size(
         self,
@@ -94,8 +88,8 @@ class Stopping(_Around):
         keep, start, end, jump, state, result = self.controller.adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state
         )
-        least = jnp.maximum(4 * jnp.finfo(start.dtype).eps * jnp.abs(start), self.smallest)
         results: Any = diffrax.RESULTS
+        least = 4 * jnp.finfo(start.dtype).eps * jnp.abs(start)
         result = results.where(end - start > least, result, results.dt_min_reached)
         return keep, start, end, jump, state, result
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -134,9 +133,8 @@ def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
 
 
 def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
-    times = jax.lax.stop_gradient(jnp.maximum(jnp.abs(problem.t0), jnp.abs(problem.t1)))
-    inner = diffrax.PIDController(rtol=rtol, atol=_atol(problem.model, atol, times.dtype))
-    return Stopping(inner, jnp.finfo(times.dtype).eps ** 2 * times)
+    atol = _atol(problem.model, atol, problem.t0.dtype)
+    return Stopping(diffrax.PIDController(rtol=rtol, atol=atol))
 
 
 def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:

@@ -30,7 +30,7 @@ def problem():
 
 
 def by_hand(rates, adjoint=None, throw=True):
-    """With the controller of `mtk.solve`, which ends where a step no longer moves the time."""
+    """With a controller that ends where a step no longer moves the time, as that of `mtk.solve`."""
 
     def field(t, y, rates):
         alpha, beta, gamma, delta = rates
@@ -101,7 +101,8 @@ def test_an_ensemble(problem):
         return mtk.solve_ensemble(problem, values, TSIT, output=lambda s: s.ys, **options).output
 
     theirs = lambda rates: jax.lax.map(lambda r: by_hand(r, throw=False), rates, batch_size=10)
-    assert instructions(ours, rates) <= 1.05 * instructions(theirs, rates)
+    # Ten of these instructions know how small a step may be at the time that has been reached.
+    assert instructions(ours, rates) <= 1.06 * instructions(theirs, rates)
 
 
 def test_new_values_compile_nothing(problem):
