@@ -7,6 +7,7 @@ from . import errors as errors
 from .indexing import BatchedInterface as BatchedInterface
 from .indexing import getp as getp
 from .indexing import getsym as getsym
+from .indexing import kinds as kinds
 from .indexing import pack as pack
 from .indexing import remake_buffer as remake_buffer
 from .indexing import setp as setp

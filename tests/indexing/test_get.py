@@ -138,6 +138,25 @@ def test_wrong_names_at_once(system, problem, solution, spec, kind, text):
             getsym(source, spec)
 
 
+def test_kinds(system, problem, solution):
+    expected = {
+        **dict.fromkeys(["a", "b", "c", "tau"], "parameter"),
+        "twice": "bound",
+        "tag": "parameter",
+        "Initial(x)": "parameter",
+        "Initial(y)": "parameter",
+        "x": "unknown",
+        "y": "unknown",
+        "xy": "observed",
+        "more": "observed",
+    }
+    for source in (system, problem, solution):
+        assert mtk.kinds(source) == expected
+    nested = mtk.kinds(mtk.System(systems={"one": system}))
+    assert list(nested) == [f"Initial(one.{n[8:]}" if "(" in n else f"one.{n}" for n in expected]
+    assert set(mtk.kinds(problem.p)) == set(list(expected)[:8])
+
+
 def test_what_getp_does_not_read(problem):
     for name, text in {
         "x": "'x' is an unknown",
