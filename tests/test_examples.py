@@ -9,6 +9,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = [
+    "consistent_start.py",
+    "silent_zero.py",
     "ensemble.py",
     "fit_lynx_hare.py",
     "fit_lynx_hare_dict.py",

@@ -81,6 +81,12 @@ def _text(plan: Plan, number: int, listing: Listed, kind: int) -> str:
     equations, unknowns = listing.equations, listing.unknowns
     what = "The initialization" if plan.question in ("start", "algebraic") else "The solve"
     block = f"block {number} (equations {listed(equations)}; unknowns {listed(unknowns)})"
+    if kind == _FAILED and len(equations) > len(unknowns):
+        return (
+            f"{what} found no values that fulfil all of {listed(equations)}: these are more equations "
+            f"than the unknowns in them ({listed(unknowns)}). Take a value away with mtk.UNSET, or "
+            "correct what they read."
+        )
     if kind == _FAILED and listing.kind != "affine":
         advice = _ADVICE[plan.question].format(first=unknowns[0])
         return f"{what} did not converge in {block}. {advice}"
