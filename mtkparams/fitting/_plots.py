@@ -140,9 +140,11 @@ def plot_waterfall(losses: Any) -> Figure:
 
     **Arguments:**
 
-    - `losses`: of all starts; those that failed are not finite, and are counted in the title.
+    - `losses`: a fit from many starts, or the losses of all starts. Those that failed are not finite,
+      and are counted in the title.
     """
-    losses = np.sort(np.asarray(losses, float).ravel())
+    starts = getattr(losses, "starts", None)
+    losses = np.sort(np.asarray(losses if starts is None else starts.loss, float).ravel())
     finite = losses[np.isfinite(losses)]
     figure = _figure(5.5, 3.6)
     axes = figure.subplots()

@@ -70,6 +70,10 @@ def profile(
             "as of data that are met exactly or are as few as the values."
         )
 
+    bent = curvature(objective, v) / variance
+    if not np.isfinite(bent).all():
+        raise KindError("There is no profile: the objective or its curvature is not finite here.")
+
     def evaluate(vs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         losses, slopes = _batch(objective, jnp.asarray(vs))
         return np.asarray(losses, float) / variance, np.asarray(slopes, float) / variance
@@ -77,7 +81,7 @@ def profile(
     return profiles(
         evaluate,
         v,
-        curvature(objective, v) / variance,
+        bent,
         labels,
         [labels.index(name) for name in wanted],
         objective.lower,

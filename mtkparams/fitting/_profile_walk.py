@@ -18,6 +18,9 @@ Answer: TypeAlias = "tuple[float, np.ndarray]"
 # The others count as at their best when a Newton step would lower the loss by less than this. Loss
 # differences of 1.9 end a 95 % interval, so that its ends are good to about 1e-6 of its width.
 _SETTLED = 1e-6
+# Where rounding or the tolerance of a solve hides smaller gains, this much is no matter: it moves the
+# end of an interval by a thousandth of its width.
+_NEARLY = 1e-3
 # The steps of a walk: this part of the distance to its end, in the root of the loss.
 _STEPS = 4
 _MOST_POINTS = 40
@@ -38,12 +41,16 @@ class Side:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Place:
-    """A vector with all that is known of the loss there; `curvature` is kept positive definite."""
+    """A vector with all that is known of the loss there; `curvature` is kept positive definite.
+
+    `settled` says that no step would lower the loss by much.
+    """
 
     x: np.ndarray
     loss: float
     slope: np.ndarray
     curvature: np.ndarray
+    settled: bool = True
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +82,9 @@ def walk(
     step = first
 
     def side(end: float, reason: str, better: np.ndarray | None = None) -> Side:
+        open_points = sum(not p.settled for p in places)
+        if open_points and not reason:
+            reason = f"may lie further out: at {open_points} points the others did not settle"
         return Side([p.x for p in places], [p.loss for p in places], end, reason, better)
 
     while len(places) < _MOST_POINTS:
@@ -155,9 +165,11 @@ def _settled(place: Place, i: int, box: Box) -> Generator[np.ndarray, Answer, Pl
                 break
             part /= 4
             if part < 1e-6:  # rounding hides what is left to gain
-                return Place(x, loss, slope, curvature)
+                return Place(x, loss, slope, curvature, bool(-slope @ step / 2 <= _NEARLY))
         curvature = _updated(curvature, new - x, new_slope - slope)
         x, loss, slope = new, new_loss, new_slope
+    else:
+        return Place(x, loss, slope, curvature, False)
     return Place(x, loss, slope, curvature)
 
 

@@ -105,8 +105,16 @@ class Report:
 def _how(s: Summary) -> list[str]:
     counts = dict(s.counts)
     failed = f" ({counts['failed evaluations']} failed)" if counts["failed evaluations"] else ""
+    starts = []
+    if "starts" in counts:
+        gone = f", {counts['failed starts']} failed" if counts["failed starts"] else ""
+        starts.append(
+            f"the best of {counts['starts']} starts, {counts['starts at the best']} of which ended there"
+            + gone
+        )
     return [
         s.message,
+        *starts,
         f"{counts['steps']} steps, {counts['evaluations']} evaluations{failed}, "
         f"{seconds(counts['seconds'])}",
     ]

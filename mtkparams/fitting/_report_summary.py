@@ -81,6 +81,7 @@ def summarise(result: FitResult, errors: Uncertainty | None) -> Summary:
         message=result.message,
         success=result.success,
         counts=(
+            *_starts(result),
             ("steps", int(np.size(result.losses))),
             ("evaluations", result.evaluations),
             ("failed evaluations", result.failures),
@@ -91,6 +92,17 @@ def summarise(result: FitResult, errors: Uncertainty | None) -> Summary:
         correlations=_correlations(errors),
         notes=(*_failures(result), *(errors.notes if errors is not None else ())),
     )
+
+
+def _starts(result: FitResult) -> list[tuple[str, int | float]]:
+    if result.starts is None:
+        return []
+    cluster = np.asarray(result.starts.cluster)
+    return [
+        ("starts", int(cluster.size)),
+        ("starts at the best", int((cluster == 0).sum())),
+        ("failed starts", int((cluster < 0).sum())),
+    ]
 
 
 def _has_priors(objective: Objective) -> bool:

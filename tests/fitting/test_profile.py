@@ -155,3 +155,17 @@ def test_chosen_entries_only():
     loss = lambda b: 0.5 * jnp.sum((b[0] * (1 - jnp.exp(-b[1] * x)) - y) ** 2)
     curvature = np.asarray(jax.hessian(loss)(best))
     assert list(profiled(loss, best, curvature, which=[1])) == ["b2"]
+
+
+def test_points_that_do_not_settle_are_said():
+    # A gradient that is wrong in the second entry: no step of it goes down.
+    def evaluate(x):
+        a, b = x[:, 0], x[:, 1]
+        losses = 0.5 * (a**2 + 100 * (b - a) ** 2)
+        return losses, np.stack([a - 100 * (b - a), -100 * (b - a) - 10 * np.abs(a)], axis=1)
+
+    ends = np.full(2, np.inf)
+    found = profiles(
+        evaluate, np.zeros(2), np.diag([101.0, 100.0]), ["a", "b"], [0], -ends, ends, 0.95
+    )
+    assert "the others did not settle" in found["a"].reasons[1]
