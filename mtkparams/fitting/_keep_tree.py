@@ -13,11 +13,12 @@ from ..io._arrays import from_npy, on_host, to_npy
 from ..io._static import NotPlainError, decode, encode
 from ._identifiability import Direction
 from ._report_summary import Row, Summary
+from ._starts import Starts
 from ._uncertainty import Uncertainty
 from ._uncertainty_linear import Spread
 
 # What a file may make. Nothing else is looked up, and so nothing else can be called.
-_CLASSES = {cls.__name__: cls for cls in (Direction, Row, Spread, Summary, Uncertainty)}
+_CLASSES = {cls.__name__: cls for cls in (Direction, Row, Spread, Starts, Summary, Uncertainty)}
 
 
 def encoded(value: Any, members: dict[str, bytes]) -> Any:

@@ -130,6 +130,23 @@ def test_open_directions_and_infinite_errors_come_back(tmp_path):
     assert "only as the product a*b" in str(loaded.report())
 
 
+def test_many_starts_come_back(tmp_path):
+    # Two valleys, and one start that cannot be computed.
+    loss = lambda p: jnp.where(p["a"] < 9.0, (p["a"] ** 2 - 1) ** 2 + 0.1 * p["a"], jnp.nan)
+    starts = {"a": np.array([-0.8, 0.9, 1.1, 20.0])}
+    result = mtk.fitting.minimise(loss, mtk.parameters({"a": 0.5}), starts=starts)
+    text = str(result.report())
+    assert "the best of 4 starts, 1 of which ended there, 1 failed" in text
+    mtk.fitting.save(tmp_path / "a.fit", result)
+    loaded = mtk.fitting.load(tmp_path / "a.fit")
+    assert str(loaded.report()) == text
+    assert str(loaded.starts) == str(result.starts)
+    assert loaded.starts.rows() == result.starts.rows()
+    pytest.importorskip("matplotlib")
+    figure = mtk.fitting.plot_waterfall(loaded)
+    assert figure.axes[0].get_title(loc="left") == "4 starts, 1 of them failed"
+
+
 def test_files_hold_no_code_and_are_checked(path, tmp_path):
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
