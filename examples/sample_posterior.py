@@ -75,7 +75,7 @@ z = mtk.to_unconstrained(objective.p, what=objective.labels)
 
 
 def with_blackjax(key):
-    import blackjax
+    import blackjax  # pyright: ignore[reportMissingImports]
 
     warm, draw = jax.random.split(key)
     adaptation = blackjax.window_adaptation(blackjax.nuts, log_density)
@@ -91,7 +91,7 @@ def with_blackjax(key):
 
 
 def with_numpyro(key):
-    from numpyro.infer import MCMC, NUTS
+    from numpyro.infer import MCMC, NUTS  # pyright: ignore[reportMissingImports]
 
     sampler = NUTS(potential_fn=lambda z: -log_density(z))
     chain = MCMC(sampler, num_warmup=WARMUP, num_samples=SAMPLES, progress_bar=False)

@@ -75,8 +75,8 @@ def stand_in(
         if declared.bind is None and (declared.default is None or declared.default is SOLVE):
             shape = shapes.get(name[len("Initial(") : -1], ())
             if not name.startswith("Initial("):
-                no_shape = declared.guess is None or callable(declared.guess)
-                shape = () if no_shape else np.shape(declared.guess)
+                guess: Any = declared.guess
+                shape = () if guess is None or callable(guess) else np.shape(guess)
             plain = Parameter(jnp.ones(shape), tunable=declared.tunable, discrete=declared.discrete)
             filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
         else:
