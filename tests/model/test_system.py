@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import jaxtyping
+import numpy as np
 import pytest
 from jax import lax
 
@@ -208,15 +210,16 @@ def test_unknowns_that_contradict_themselves():
         Unknown(shape=(-1,))
 
 
-def test_algebraic_equations_are_refused_by_solve():
+def test_an_algebraic_unknown_is_solved_beside_the_others():
     square = System(
-        unknowns={"x": 1.0, "y": Unknown(1.0)},
+        unknowns={"x": 1.0, "y": Unknown(guess=1.0)},
         derivatives=lambda t, u, p: {"x": -u.y},
         residuals=lambda t, u, p: {"y": u.y**2 - u.x},
     )
     problem = mtk.ODEProblem(square)
-    with pytest.raises(errors.DeclarationError, match="'y' have no derivative: .* algebraic"):
-        mtk.solve(problem)
+    solution = mtk.solve(problem, diffrax.Tsit5(), max_steps=100)
+    # y = sqrt(x), so x = (1 - t / 2)^2.
+    np.testing.assert_allclose(solution[["x", "y"]], [[1.0, 0.25], [1.0, 0.5]], rtol=1e-5)
 
 
 # Equations of a model at one instant
