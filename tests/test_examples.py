@@ -15,10 +15,11 @@ EXAMPLES = [
     "fit_lynx_hare.py",
     "fit_lynx_hare_dict.py",
     "learning_rate_per_name.py",
-    "sample_posterior.py",
-    "universal_differential_equation.py",
     "own_vector_field.py",
+    "rober_dae.py",
+    "sample_posterior.py",
     "two_tanks.py",
+    "universal_differential_equation.py",
 ]
 
 

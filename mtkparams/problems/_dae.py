@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import diffrax
@@ -85,6 +86,7 @@ class Constraint:
         slope = along(jnp.ones_like(t), self.model.derivative(t, now, p))
         return z, solved, jnp.where(jnp.isfinite(slope), slope, jnp.zeros_like(slope))
 
+    @functools.partial(jax.jit, static_argnums=0)
     def saved(self, ts: Array, ys: Array, p: MTKParameters) -> tuple[Array, Bool[Array, ""]]:
         """Unknowns at save times with their algebraic part solved, and whether all of that worked.
 
@@ -126,17 +128,8 @@ class Constraint:
         """An event whose conditions see solved algebraic unknowns, and the parameters as `args`."""
         if event is None:
             return None
-        return eqx.tree_at(
-            lambda e: e.cond_fn,
-            event,
-            jax.tree.map(self._condition, event.cond_fn, is_leaf=callable),
-        )
-
-    def _condition(self, condition: Any) -> Any:
-        def at(t: Any, y: Array, args: tuple[MTKParameters, Array], **more: Any) -> Any:
-            return condition(t, self.resolve(t, y, args[0])[0], args[0], **more)
-
-        return at
+        solved = jax.tree.map(lambda f: _WithSolved(self, f), event.cond_fn, is_leaf=callable)
+        return eqx.tree_at(lambda e: e.cond_fn, event, solved)
 
     def saveat(self, saveat: diffrax.SaveAt) -> diffrax.SaveAt:
         """`saveat` with functions `fn(t, y, args)` that see solved algebraic unknowns as well."""
@@ -144,12 +137,20 @@ class Constraint:
         def with_solved(sub: Any) -> Any:
             if not isinstance(sub, diffrax.SubSaveAt) or saves_unknowns(sub):
                 return sub
-            fn = sub.fn
-            return eqx.tree_at(
-                lambda s: s.fn, sub, lambda t, y, a: fn(t, self.resolve(t, y, a[0])[0], a[0])
-            )
+            return eqx.tree_at(lambda s: s.fn, sub, _WithSolved(self, sub.fn))
 
         return jax.tree.map(with_solved, saveat, is_leaf=lambda x: isinstance(x, diffrax.SubSaveAt))
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithSolved:
+    """A function of time, unknowns and parameters that is called with solved algebraic unknowns."""
+
+    constraint: Constraint
+    f: Any
+
+    def __call__(self, t: Any, y: Array, args: tuple[MTKParameters, Array], **more: Any) -> Any:
+        return self.f(t, self.constraint.resolve(t, y, args[0])[0], args[0], **more)
 
 
 def saves_unknowns(sub: diffrax.SubSaveAt) -> bool:
@@ -169,5 +170,10 @@ class Resolved(eqx.Module):
 
     def evaluate(self, t: Array) -> Array:
         """All unknowns at time `t`."""
-        found, _ = self.constraint.resolve(t, self.interpolation.evaluate(t), self.p)
-        return found
+        return _resolved(self, t)
+
+
+@eqx.filter_jit
+def _resolved(one: Resolved, t: Array) -> Array:
+    found, _ = one.constraint.resolve(t, one.interpolation.evaluate(t), one.p)
+    return found

@@ -25,6 +25,11 @@ from ._problem import ODEProblem
 from ._solution import Solution
 
 _ATOL = 1e-9
+_OF_CONSTRAINTS = (
+    diffrax.RecursiveCheckpointAdjoint,
+    diffrax.ForwardMode,
+    diffrax.DirectAdjoint,
+)
 
 
 def run(
@@ -59,6 +64,11 @@ def run(
         start = initialized(problem, initialization or OverrideInit(blocks=blocks), throw)
         problem = start.problem
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    if constraint is not None and not isinstance(adjoint, _OF_CONSTRAINTS):
+        raise KindError(
+            f"{type(adjoint).__name__} does not know of algebraic equations. With them adjoint= is "
+            "diffrax.RecursiveCheckpointAdjoint(), ForwardMode() or DirectAdjoint()."
+        )
     auto = isinstance(solver, str)
     if auto and solver != "auto":
         raise KindError(
@@ -141,6 +151,11 @@ def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:
     if not isinstance(atol, Mapping):
         return atol
     for name in atol:
+        if name in model.algebraic:
+            raise KindError(
+                f"{name!r} in atol= is algebraic: its equation holds at each step, and the step size is "
+                "chosen for the differential unknowns. Leave it out."
+            )
         if name not in model.differential:
             raise unknown_name(name, model.differential, "the unknowns")
     parts = []

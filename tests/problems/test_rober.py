@@ -77,7 +77,8 @@ def test_values(problem, solver):
 
 def test_published_values(problem):
     # The stages are found to tolerances of their own: those of the steps are below their rounding.
-    root_finder = optx.Chord(rtol=1e-8, atol=jnp.array([1e-11, 1e-16]))
+    atol: Any = jnp.array([1e-11, 1e-16])
+    root_finder = optx.Chord(rtol=1e-8, atol=atol)
     solution = mtk.solve(
         remake(problem, tspan=(0.0, 1e11)),
         diffrax.Kvaerno5(root_finder=root_finder),
