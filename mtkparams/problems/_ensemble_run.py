@@ -17,7 +17,6 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import KindError, ShapeError, SolveError
-from ..model import Model
 from ..parameters._axes import in_axes, is_list, members
 from ..parameters._fingerprint import fingerprint
 from ..parameters._names import plain
@@ -87,15 +86,15 @@ class _Task(eqx.Module):
     options: dict[str, Any]
     output: Callable[[Solution], Any] | None
 
-    def __call__(self, own: Any, values: dict[Any, Any]) -> tuple[Any, Any]:
-        """What is kept of one member, and how it ended."""
+    def __call__(self, own: Any, values: dict[Any, Any]) -> tuple[Any, Any, Array]:
+        """What is kept of one member, how it ended, and whether it started."""
         problem = eqx.combine(own, self.common)
         problem = remake(problem, values) if values else problem
         solution = solve(problem, self.solver, throw=False, **self.options)
         kept = solution if self.output is None else self.output(solution)
         # Python numbers among the statistics become arrays like all else.
         kept = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array_like(x) else x, kept)
-        return kept, solution.result
+        return kept, solution.result, solution.stats["phase"] >= 0
 
 
 def run_ensemble(
@@ -131,12 +130,15 @@ def run_ensemble(
     # A Module may hold arrays, which are arguments of what is compiled; a function is a part of it.
     keep = _Output(output) if isinstance(output, FunctionType) else output
     task = _Task(common, solver, _as_arrays(options), keep)
-    kept, result, all_arrived = _all(task, (own, values), size, chunk, memory, owners)
+    kept, result, started, good = _all(task, (own, values), size, chunk, memory, owners)
     ensemble = Ensemble(kept, result, values)
-    if not throw or (not isinstance(all_arrived, Tracer) and all_arrived):
+    if not throw or (not isinstance(good, Tracer) and good):
         return ensemble
     texts = advice(problem.model, options.get("max_steps", 100_000))
-    return _raise_failure(ensemble, problem.model, texts)
+    names = problem.model.algebraic or problem.model.differential
+    texts.append(_NOT_STARTED.format(names=", ".join(names[:6])))
+    kinds = jnp.where(started, kind_of(result), len(texts) - 1)
+    return _raise_failure(ensemble, kinds, texts)
 
 
 def _taken_apart(problem: ODEProblem) -> tuple[Any, Any]:
@@ -176,7 +178,7 @@ def _all(
     chunk: int,
     memory: int | None,
     devices: tuple[Any, ...],
-) -> tuple[Any, Any, Array]:
+) -> tuple[Any, Any, Array, Array]:
     inputs, settings = eqx.partition(inputs, eqx.is_array)
     if memory is not None:
         one = jax.tree.map(lambda x: x[0], inputs)
@@ -203,7 +205,7 @@ def _all(
         # Solved once more in the backward pass, so that a chunk leaves only its output behind.
         step = jax.checkpoint(side_by_side, prevent_cse=False)
         found = jax.lax.map(lambda own: step(shared, own), jax.tree.map(cut, inputs))
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), found)
+        return jax.tree.map(lambda x: x.reshape(plan.chunks * plan.width, *x.shape[2:]), found)
 
     if len(plan.devices) == 1:
         found = in_chunks(shared, inputs)
@@ -213,8 +215,9 @@ def _all(
         )
         spread = sharded if both_ways else sharded_in_reverse
         found = spread(in_chunks, plan.devices, shared, inputs)
-    kept, result = eqx.combine(jax.tree.map(lambda x: x[:size], found), statics[0])
-    return kept, result, jnp.all(arrived(result))
+    found = jax.tree.map(lambda x: x[:size], found)
+    kept, result, started = eqx.combine(found, statics[0])
+    return kept, result, started, jnp.all(arrived(result))
 
 
 def _padded(x: Array, size: int) -> Array:
@@ -231,9 +234,8 @@ def _bytes(task: _Task, one: Any) -> int:
     return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves if hasattr(x, "dtype"))
 
 
-def _raise_failure(ensemble: Ensemble, model: Model, texts: list[str]) -> Ensemble:
+def _raise_failure(ensemble: Ensemble, kinds: Array, texts: list[str]) -> Ensemble:
     bad = ~ensemble.arrived
-    kinds = kind_of(ensemble.result)
     if not isinstance(bad, Tracer):
         raise SolveError(_message(ensemble, np.asarray(bad), np.asarray(kinds), texts))
     first = jnp.take(kinds.ravel(), jnp.argmax(bad.ravel()))
@@ -245,6 +247,10 @@ def _raise_failure(ensemble: Ensemble, model: Model, texts: list[str]) -> Ensemb
     return Ensemble(output, ensemble.result, ensemble.values)
 
 
+_NOT_STARTED = (
+    "No consistent initial values were found (unknowns {names}). Other guesses may do, and so may other "
+    "values; mtk.initialize tells for one member which equations failed."
+)
 _CURE = "With throw=False they are NaN, and ensemble.arrived tells which."
 
 

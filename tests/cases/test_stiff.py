@@ -62,3 +62,27 @@ def test_van_der_pol():
     # The test set has time in units of mu.
     np.testing.assert_allclose(solution["x"][-1], 1.706167732170483, rtol=1e-5)
     np.testing.assert_allclose(solution["v"][-1], -0.8928097010247975e-3, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_robertson_until_the_end():
+    """Eleven decades of time, in one ensemble with members that need no stiff solver."""
+    system = mtk.System(
+        parameters={"k1": 0.04, "k2": 3e7, "k3": 1e4},
+        unknowns={"x": 1.0, "y": 0.0, "z": 0.0},
+        derivatives=lambda t, u, p: {
+            "x": -p.k1 * u.x + p.k3 * u.y * u.z,
+            "y": p.k1 * u.x - p.k3 * u.y * u.z - p.k2 * u.y**2,
+            "z": p.k2 * u.y**2,
+        },
+    )
+    problem = mtk.ODEProblem(system, {}, (0.0, 1.0))
+    problems = mtk.stack([mtk.remake(problem, tspan=(0.0, end)) for end in (1e-4, 1e11)])
+    ensemble = mtk.solve_ensemble(problems, rtol=1e-6, atol={"x": 1e-12, "y": 1e-16, "z": 1e-9})
+    assert ensemble.output.stats["phase"].tolist() == [0, 1]
+    last = ensemble[1]
+    np.testing.assert_allclose(last["x"][-1], 0.2083340149701255e-7, rtol=2e-4)
+    np.testing.assert_allclose(last["y"][-1], 0.8333360770334713e-13, rtol=2e-4)
+    np.testing.assert_allclose(last["z"][-1], 0.9999999791665050, rtol=1e-7)
+    # For a moment only the first reaction counts.
+    np.testing.assert_allclose(ensemble[0]["x"][-1], np.exp(-0.04e-4), rtol=1e-7)
