@@ -66,7 +66,7 @@ def test_van_der_pol():
 
 @pytest.mark.slow
 def test_robertson_until_the_end():
-    """Eleven decades of time, in one ensemble with members that need no stiff solver."""
+    """Eleven decades of time, beside a member that needs no stiff solver, and as if it were alone."""
     system = mtk.System(
         parameters={"k1": 0.04, "k2": 3e7, "k3": 1e4},
         unknowns={"x": 1.0, "y": 0.0, "z": 0.0},
@@ -77,12 +77,15 @@ def test_robertson_until_the_end():
         },
     )
     problem = mtk.ODEProblem(system, {}, (0.0, 1.0))
-    problems = mtk.stack([mtk.remake(problem, tspan=(0.0, end)) for end in (1e-4, 1e11)])
-    ensemble = mtk.solve_ensemble(problems, rtol=1e-6, atol={"x": 1e-12, "y": 1e-16, "z": 1e-9})
+    short, long = (mtk.remake(problem, tspan=(0.0, end)) for end in (1e-4, 1e11))
+    options = {"rtol": 1e-6, "atol": {"x": 1e-12, "y": 1e-16, "z": 1e-9}}
+    ensemble = mtk.solve_ensemble(mtk.stack([short, long]), **options)
     assert ensemble.output.stats["phase"].tolist() == [0, 1]
     last = ensemble[1]
     np.testing.assert_allclose(last["x"][-1], 0.2083340149701255e-7, rtol=2e-4)
     np.testing.assert_allclose(last["y"][-1], 0.8333360770334713e-13, rtol=2e-4)
     np.testing.assert_allclose(last["z"][-1], 0.9999999791665050, rtol=1e-7)
+    alone = mtk.solve(long, **options)
+    np.testing.assert_allclose(last["x"], alone["x"], rtol=1e-6)
     # For a moment only the first reaction counts.
     np.testing.assert_allclose(ensemble[0]["x"][-1], np.exp(-0.04e-4), rtol=1e-7)
