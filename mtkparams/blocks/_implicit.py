@@ -79,7 +79,10 @@ def implicit(
         _, right = jax.jvp(moved, (guess, leaves), (still, leaves_dot))
         own = arguments(guess, leaves, others)
         tangent = -_masked_solve(residual, factorize, safe, own, bad, right)
-        total = sum((jnp.sum(t.real) for t in leaves_dot), jnp.sum(guess_dot)).astype(u.dtype)
+        total = sum(
+            (jnp.sum(t.real).astype(u.dtype) for t in leaves_dot),
+            jnp.sum(guess_dot).astype(u.dtype),
+        )
         tangent = tangent + _poison(bad, jnp.broadcast_to(total, u.shape))
         flat = (u, (last, lost, more))
         zeros = jax.tree.map(_no_tangent, (last, lost, more))

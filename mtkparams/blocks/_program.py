@@ -275,76 +275,73 @@ def _layers(program: Program, wanted: tuple[Ref, ...], inputs: Inputs | None = N
     return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
 
 
+class _Store:
+    """All values so far, one array for each dtype, so that any of them come with one gather."""
+
+    def __init__(self, room: int, blocks: int):
+        self.room, self.blocks = room, blocks
+        self.arrays: dict[Any, Array] = {}
+        self.used: dict[Any, int] = {}
+        self.at: dict[Ref, tuple[Any, int]] = {}
+
+    def keep(self, values: Array, refs: Sequence[Ref]) -> None:
+        if not len(refs):
+            return
+        dtype = values.dtype
+        start = self.used.get(dtype, 0)
+        array = self.arrays.get(dtype, jnp.zeros((self.room, self.blocks), dtype))
+        self.arrays[dtype] = lax.dynamic_update_slice(array, values, (start, 0))
+        self.used[dtype] = start + len(refs)
+        for i, ref in enumerate(refs):
+            self.at[ref] = (dtype, start + i)
+
+    def fetch(self, refs: Sequence[Ref]) -> Array:
+        """Values of one dtype, `(refs, blocks)`."""
+        dtype = self.at[refs[0]][0]
+        numbers = np.array([self.at[ref][1] for ref in refs])
+        if (np.diff(numbers) == 1).all():
+            return lax.slice_in_dim(self.arrays[dtype], int(numbers[0]), int(numbers[-1]) + 1)
+        return self.arrays[dtype][numbers]
+
+
 def _by_layers(
     program: Program, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]
 ) -> list[Array]:
     """The same steps, with those of one kind and depth as one operation on arrays."""
-    stores: list[Any] = []
-    at: dict[Ref, tuple[int, int]] = {}
-
-    def keep(values: Any, refs: Sequence[Ref]) -> None:
-        for i, ref in enumerate(refs):
-            at[ref] = (len(stores), i)
-        stores.append(values)
-
-    keep(
-        x if not isinstance(x, list | tuple) else jnp.stack(list(x)),
-        [(0, i) for i in range(program.size)],
-    )
-    if program.n_read:
-        read = inputs.read
-        keep(
-            read if not isinstance(read, list | tuple) else jnp.stack(list(read)),
-            [(int(Where.READ), i) for i in range(program.n_read)],
-        )
-    for dtype in dict.fromkeys(v.dtype for v in inputs.given):
-        numbers = [i for i, v in enumerate(inputs.given) if v.dtype == dtype]
-        keep(
-            jnp.stack([inputs.given[i] for i in numbers]), [(int(Where.GIVEN), i) for i in numbers]
-        )
-
-    def fetch(refs: Sequence[Ref]) -> Array:
-        places = [at[ref] for ref in refs]
-        used = list(dict.fromkeys(store for store, _ in places))
-        offset, total = {}, 0
-        for store in used:
-            offset[store] = total
-            total += stores[store].shape[0]
-        whole = stores[used[0]] if len(used) == 1 else jnp.concatenate([stores[s] for s in used])
-        numbers = np.array([offset[store] + i for store, i in places])
-        if len(numbers) == total and (numbers == np.arange(total)).all():
-            return whole
-        if len(numbers) > 1 and (np.diff(numbers) == 1).all():
-            return lax.slice_in_dim(whole, int(numbers[0]), int(numbers[-1]) + 1)
-        return whole[numbers]
-
+    blocks = x[0].shape[-1]
+    room = len(program.steps) + program.size + program.n_read + program.n_given
+    store = _Store(room, blocks)
+    sources = ((Where.OWN, x), (Where.READ, inputs.read), (Where.GIVEN, inputs.given))
+    for where, values in sources:
+        for dtype in dict.fromkeys(v.dtype for v in values):
+            own = [i for i, v in enumerate(values) if v.dtype == dtype]
+            store.keep(jnp.stack([values[i] for i in own]), [(int(where), i) for i in own])
     for number, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
-        keep(value[None], [(int(Where.STEP), number)])
+        store.keep(value[None], [(int(Where.STEP), number)])
     calls: dict[int, list[Array]] = {}
     for layer in _layers(program, wanted, inputs):
         step = program.steps[layer[0]]
         refs = [(int(Where.STEP), i) for i in layer]
         if isinstance(step, Whole):
-            calls[layer[0]] = _whole(step, lambda ref: fetch([ref])[0], inputs, x)  # pyright: ignore[reportArgumentType]
+            calls[layer[0]] = _whole(step, lambda ref: store.fetch([ref])[0], inputs, x)
         elif isinstance(step, Element):
             own = calls[step.call]
-            keep(jnp.stack([own[program.steps[i].place] for i in layer]), refs)  # pyright: ignore[reportAttributeAccessIssue]
+            places = [program.steps[i].place for i in layer]  # pyright: ignore[reportAttributeAccessIssue]
+            store.keep(jnp.stack([own[place] for place in places]), refs)
         else:
-            rows = [_operands(program.steps[i]) for i in layer]
-            columns = [fetch([row[j] for row in rows]) for j in range(len(step.operands))]
-            keep(_rows(step.op, columns), refs)
-    return list(fetch(wanted))
+            store.keep(_rows(step.op, [_operands(program.steps[i]) for i in layer], store), refs)
+    return [store.fetch([ref])[0] for ref in wanted]
 
 
-def _rows(op: Any, columns: list[Array]) -> Array:
-    """Many elements of one operation; operands of shape `(elements, blocks)`."""
+def _rows(op: Any, rows: list[list[Ref]], store: _Store) -> Array:
+    """Many elements of one operation: `(elements, blocks)`."""
     if op.kind == "elementwise":
-        return op.bind(*columns)[0]
-    shape = columns[0].shape
-    tables = 2 if op.kind == "dot" else 1
-    width = len(columns) // tables
-    stacked = [
-        jnp.stack([c.ravel() for c in columns[i * width : (i + 1) * width]], axis=-1)
-        for i in range(tables)
-    ]
-    return op.bind(*stacked)[0].reshape(shape)
+        return op.bind(*(store.fetch(column) for column in zip(*rows, strict=True)))[0]
+    count = 2 if op.kind == "dot" else 1
+    width = len(rows[0]) // count
+    tables = []
+    for i in range(count):
+        flat = store.fetch([ref for row in rows for ref in row[i * width : (i + 1) * width]])
+        table = jnp.moveaxis(flat.reshape(len(rows), width, store.blocks), 1, -1)
+        tables.append(table.reshape(len(rows) * store.blocks, width))
+    return op.bind(*tables)[0].reshape(len(rows), store.blocks)

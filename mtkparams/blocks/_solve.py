@@ -5,9 +5,11 @@ from __future__ import annotations
 import weakref
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..errors import ShapeError
 from ._found import Found
 from ._implicit import Residual, Solves, implicit
 from ._programs import ProgramPlan
@@ -56,8 +58,14 @@ def solve_blocks(
       wanted for comes through `args`.
     - `guess`: where the nonlinear blocks start, `(n,)`. The derivative with respect to it is zero.
     - `args`: any tree of arrays.
+
+    **Raises:** `ShapeError` if the structure is not square, or of a residual with other shapes.
     """
-    plan = _plan(structure, settings.sliced)
+    _check(structure, guess, args)
+    if not guess.size:
+        none = jnp.zeros(0, jnp.int32)
+        return Found(guess, none, none, guess, guess, caches=(guess,))
+    plan = _plan(structure, settings.sliced and _same_dtypes(structure.graph, guess, args))
     own = plan.schedule
     tol = tolerances(settings, guess.dtype)
 
@@ -79,3 +87,31 @@ def solve_blocks(
     z, report = implicit(find, residual, factorize, start, args)
     u = z[own.place_of]
     return Found(u, *report, caches=(u, z[plan.left]))
+
+
+def _check(structure: Any, guess: Array, args: Any) -> None:
+    if not structure.parts.is_square:
+        m, n = structure.incidence.shape
+        raise ShapeError(
+            f"These {m} equations cannot be solved for {n} unknowns block by block: some of them are "
+            "too many or too few for their unknowns (`structure.parts.over`, `structure.parts.under`). "
+            "`least_squares` solves such systems."
+        )
+    graph = structure.graph
+    want = [graph.unknowns.shape, *(a.shape for a in graph.arguments)]
+    got = [jnp.shape(x) for x in (guess, *jax.tree.leaves(args))]
+    if got != want:
+        raise ShapeError(
+            f"The structure is that of a residual whose unknowns and arguments have the shapes {want}, "
+            f"and these have {got}: analyse the residual with arguments of these shapes."
+        )
+
+
+def _same_dtypes(graph: Any, guess: Array, args: Any) -> bool:
+    """Whether programs cut out of the graph fit these inputs."""
+    nodes = [graph.unknowns, *graph.arguments]
+    return all(
+        graph.dtypes[graph.kind[ids.flat[0]]] == jnp.result_type(x)
+        for ids, x in zip(nodes, (guess, *jax.tree.leaves(args)), strict=True)
+        if ids.size
+    )

@@ -42,6 +42,7 @@ def arrays(args):
     return {"k": jnp.asarray(args["k"]), "table": jnp.asarray(args["table"]), "n": jnp.array(3)}
 
 
+@pytest.mark.slow
 def test_programs_and_whole_residual_agree():
     from mtkparams.blocks import Settings, analyse, solve_blocks
 
@@ -197,3 +198,108 @@ def test_many_different_blocks_share_an_iteration():
     np.testing.assert_allclose(fn(u, p), 0, atol=1e-15)
     ju, jp = jax.jacfwd(fn, (0, 1))(u, p)
     np.testing.assert_allclose(slope, -np.linalg.solve(ju, jp), rtol=1e-12)
+
+
+def ring(u, p):
+    """A block of twenty unknowns that reads the first two, and is too large to be written out."""
+    x = u[2:]
+    turned = jnp.roll(x, 1)
+    gain = jnp.exp(-jnp.linspace(0.0, 1.0, 20) * u[0])  # hoisted
+    mixed = jnp.cos(jnp.arange(400.0)).reshape(20, 20) @ (gain * jnp.sin(turned))
+    pull = 0.05 * mixed + jnp.where(turned > 0, p * turned, 0.0) * 0.1
+    head = jnp.stack([u[0] ** 3 + u[0] - p, u[1] + jnp.sin(u[0])])
+    tied = x + pull - u[1] * jax.nn.softplus(x[::-1]) - jnp.max(x.reshape(4, 5), 1).sum() * 0.01
+    return jnp.concatenate([head, tied])
+
+
+def scalars(u, p):
+    """Names one by one, as a modeller writes them; constants and parameters in each."""
+    rows = [u[0] - p[0] * 2.0]
+    for i in range(1, 12):
+        rows.append(u[i] ** 3 + p[i % 3] * u[i] - (0.1 * i) * jnp.tanh(u[i - 1]) - 1.5)
+    return jnp.stack(rows)
+
+
+def hubs(u, p):
+    """One that all read, and one that reads all; a block of two beside a block of three."""
+    hub = u[0] ** 3 + u[0] - p[0]
+    leaves = u[1:5] + 0.2 * jnp.sin(u[1:5]) * u[0] - p[1:5]
+    pair = jnp.stack([u[5] + u[6] ** 2 - u[1], u[6] * 3 - u[5] ** 2 - u[2]])
+    three = jnp.stack(
+        [u[7] + 0.1 * u[8] * u[9] - u[0], u[8] + 0.2 * u[7] - u[3], u[9] + u[8] * 0.3 - u[4]]
+    )
+    return jnp.concatenate([hub[None], leaves, pair, three, (u[10] - jnp.sum(u[:10] ** 2))[None]])
+
+
+@pytest.mark.parametrize(
+    ("fn", "n", "p", "blocks"),
+    [
+        pytest.param(ring, 22, np.array(0.7), 3, marks=pytest.mark.slow),
+        (scalars, 12, np.array([0.4, 0.8, 1.1]), 12),
+        (hubs, 11, np.array([0.4, 0.8, 1.1, 0.6, 0.3]), 8),
+    ],
+)
+def test_systems_of_many_shapes(fn, n, p, blocks):
+    from mtkparams.blocks import analyse, solve_blocks
+
+    guess, p = jnp.full(n, 0.4), jnp.asarray(p)
+    structure = analyse(fn, guess, p)
+    assert len(structure.blocks) == blocks
+    found = lambda p: solve_blocks(structure, fn, guess, p)
+    got, forward, backward = jax.jit(
+        lambda p: (
+            found(p),
+            jax.jacfwd(lambda p: found(p).u)(p),
+            jax.jacrev(lambda p: found(p).u)(p),
+        )
+    )(p)
+    u = got.u
+    assert got.status.max() == 0
+    np.testing.assert_allclose(fn(u, p), 0, atol=2e-15 * n)
+    ju, jp = jax.jacfwd(fn, (0, 1))(u, p)
+    want = -np.linalg.solve(ju, jp)
+    np.testing.assert_allclose(forward, want, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(backward, want, rtol=1e-11, atol=1e-14)
+
+
+def test_second_derivatives_through_what_blocks_leave_behind():
+    from mtkparams.blocks import analyse, solve_blocks
+
+    def fn(u, p):
+        left = loop(u[0])
+        return jnp.stack([u[0] ** 3 + u[0] - p[0], u[1] + p[1] * jnp.sin(left + u[1]) - left])
+
+    guess, p = jnp.ones(2), np.array([0.9, 0.3])
+    structure = analyse(fn, guess, jnp.asarray(p))
+    total = lambda p: jnp.sum(solve_blocks(structure, fn, guess, p).u ** 2)
+    both = jax.jit(lambda p: (jax.grad(total)(p), jax.jacfwd(jax.grad(total))(p)))
+    h = 1e-3
+    weights = {-2: 1, -1: -8, 1: 8, 2: -1}
+    # Of fourth order: truncation 1e-12, rounding 1e-13.
+    difference = [
+        sum(w * both(jnp.asarray(p + k * h * e))[0] for k, w in weights.items()) / (12 * h)
+        for e in np.eye(2)
+    ]
+    np.testing.assert_allclose(both(jnp.asarray(p))[1], difference, rtol=1e-8, atol=1e-10)
+
+
+def test_other_shapes_than_analysed_are_refused():
+    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams.errors import ShapeError
+
+    structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
+    with pytest.raises(ShapeError, match=r"shapes \[\(12,\), \(3,\)\], and these have"):
+        solve_blocks(structure, scalars, jnp.ones(12), jnp.ones(4))
+    over = lambda u, p: jnp.concatenate([u - p, u[:1] + p[:1]])
+    with pytest.raises(ShapeError, match="4 equations cannot be solved for 3 unknowns"):
+        solve_blocks(analyse(over, jnp.ones(3), jnp.ones(3)), over, jnp.ones(3), jnp.ones(3))
+
+
+def test_another_precision_than_analysed_is_solved_by_the_residual():
+    from mtkparams.blocks import analyse, solve_blocks
+
+    structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
+    guess, p = jnp.ones(12, jnp.float32), jnp.array([0.4, 0.8, 1.1], jnp.float32)
+    found = jax.jit(lambda p: solve_blocks(structure, scalars, guess, p))(p)
+    assert found.u.dtype == jnp.float32
+    np.testing.assert_allclose(scalars(found.u, p), 0, atol=5e-6)
