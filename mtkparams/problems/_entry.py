@@ -75,7 +75,9 @@ def solve(
     - `solver`: a diffrax solver, or `"auto"`: Tsit5 for up to 1,000 steps, and where it has not arrived
       by then Kvaerno5 with a chord iteration from there on. `solution.stats["phase"]` tells which one
       ended the solve (0 or 1).
-    - `saveat`: times inside the time span, or a `diffrax.SaveAt`. By default its two ends.
+    - `saveat`: times inside the time span, or a `diffrax.SaveAt`. By default its two ends. Implicit
+      solvers step to those times, unless you give a `stepsize_controller`: in between they are
+      interpolated less accurately.
     - `rtol`, `atol`: tolerances of the step size control, by default 1e-6 and 1e-9; `atol` may be given
       by name, in the unit of each unknown, the others then have 1e-9.
     - `adjoint`: how it is differentiated: `diffrax.RecursiveCheckpointAdjoint()` (default, reverse

@@ -33,6 +33,11 @@ _ADVICE = (
     "another solver, or look for values that are not finite.",
 )
 
+_ADVICE_ALGEBRAIC = (
+    "The solve failed in a nonlinear solve{where}: of the algebraic equations, at the start (mtk.initialize "
+    "says more) or later, or of an implicit step. Try other guesses, a smaller dt0 or another solver."
+)
+
 _LOST = (
     "The algebraic equations for {names} have no solution{when} that goes on from the one before: they "
     "are singular there (a fold, where two solutions meet and end) or left what they are defined for. "
@@ -60,7 +65,8 @@ def kind_of(result: Any) -> Array:
 def advice(model: Model, max_steps: int | None) -> list[str]:
     """The texts for the kinds of failure."""
     where = f" (unknowns {', '.join(model.differential[:6])})"
-    return [text.format(max_steps=max_steps, where=where) for text in _ADVICE]
+    texts = [*_ADVICE[:2], _ADVICE_ALGEBRAIC] if model.algebraic else _ADVICE
+    return [text.format(max_steps=max_steps, where=where) for text in texts]
 
 
 def raise_failure(outcome: Outcome, problem: ODEProblem, settings: Settings) -> Outcome:

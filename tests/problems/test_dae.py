@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
 import pytest
+from speed.counts import compilations
 
 import mtkparams as mtk
-from mtkparams import ODEProblem, System, Unknown, remake
+from mtkparams import ODEProblem, System, Unknown, errors, remake
 
 TSIT = diffrax.Tsit5()
 
@@ -254,3 +255,48 @@ def test_32_bits():
         )
     )
     np.testing.assert_allclose(x[-1], mtk.solve(double, TSIT)["x"][-1], rtol=1e-3)
+
+
+# Wrong calls, and what is compiled
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"atol": {"z": 1e-9}}, "'z' in atol= is algebraic: its equation holds at each step"),
+        (
+            {"adjoint": diffrax.BacksolveAdjoint()},
+            "BacksolveAdjoint does not know of algebraic equations",
+        ),
+    ],
+)
+def test_options_that_know_nothing_of_algebraic_equations(multi, options, text):
+    with pytest.raises(errors.KindError, match=text):
+        mtk.solve(multi, TSIT, **options)
+
+
+@pytest.mark.slow
+def test_new_values_compile_nothing(chain):
+    """Outside of `jit` as well: start, steps, saves and values in between."""
+
+    def run(b):
+        new = remake(chain, {"b": b})
+        solution = mtk.solve(new, TSIT, saveat=CHAIN_TS, dense=True, max_steps=64)
+        return solution["z"], solution(0.05, "z"), solution.u0["y"]
+
+    run(2.0)
+    assert compilations(lambda: run(2.1)) == 0
+
+
+@pytest.mark.slow
+def test_an_ensemble_with_a_member_without_a_start():
+    system = System(
+        parameters={"k": 4.0},
+        unknowns={"x": 1.0, "z": Unknown(guess=1.0)},
+        derivatives=lambda t, u, p: {"x": u.z},
+        residuals=lambda t, u, p: {"square": u.z**2 - p.k},
+    )
+    ks = jnp.array([4.0, -1.0, 1.0])
+    found = mtk.solve_ensemble(ODEProblem(system), {"k": ks}, TSIT, throw=False)
+    np.testing.assert_allclose(found["x"][:, -1], [3.0, np.nan, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(found["z"][:, -1], [2.0, np.nan, 1.0], rtol=1e-12)
