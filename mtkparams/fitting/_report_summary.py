@@ -161,6 +161,9 @@ def _other_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
     """Dependent values with propagated errors, and numbers that a fit could have moved."""
     start = result.objective.parameters(result.start)
     free = set(result.labels) | {label.split("[")[0] for label in result.labels}
+    # What an algebraic unknown has here is a guess, which no fit moves.
+    experiments = getattr(result.objective.target, "experiments", ())
+    free |= {f"Initial({n})" for one in experiments for n in one.problem.model.algebraic}
     found = []
     for row in describe(result.p):
         name, value = row["name"], row["value"]

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from ..errors import KindError
 from ._likelihood import OfData
 from ._objective import Objective
+from ._report_format import pair
 from ._uncertainty import Uncertainty, of_least_squares, of_likelihood
 
 
@@ -30,6 +31,9 @@ class Estimate(eqx.Module):
     stderr: Any
 
     def __str__(self) -> str:
+        if isinstance(self.value, float):
+            value, error = pair(self.value, self.stderr)
+            return f"{value} ± {error or 'nan'}"
         return f"{self.value} ± {self.stderr}"
 
 

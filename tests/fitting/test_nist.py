@@ -1,4 +1,4 @@
-"""Certified parameters of NIST's nonlinear regression problems, from both published starts."""
+"""Certified parameters and standard errors of NIST's problems, from both published starts."""
 
 import diffrax
 import jax.numpy as jnp
@@ -20,6 +20,10 @@ STARTS = {  # NIST StRD, "Start 1" and "Start 2" of each data set
 }
 
 
+def standard_errors(result, v):
+    return list(mtk.fitting.uncertainty(result.objective, v).stderr.values())
+
+
 @pytest.mark.parametrize("name", STARTS)
 def test_certified_parameters(name):
     data = getattr(certified, name)
@@ -32,6 +36,7 @@ def test_certified_parameters(name):
     assert result.starts.code.tolist() == [1, 1], "both converged"
     for v in result.starts.v:
         np.testing.assert_allclose(v, data.certified, rtol=1e-6)
+        np.testing.assert_allclose(standard_errors(result, v), data.errors, rtol=1e-5)
     np.testing.assert_allclose(2 * result.starts.loss, data.rss, rtol=1e-8)
 
 
@@ -53,6 +58,7 @@ def test_certified_parameters_through_a_solve():
     )
     for v in result.starts.v:
         np.testing.assert_allclose(v, data.certified, rtol=1e-6)
+        np.testing.assert_allclose(standard_errors(result, v), data.errors, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -84,3 +90,7 @@ def test_three_exponentials_through_a_solve():
     assert jnp.isfinite(result.starts.loss).all()
     for row in rows:
         np.testing.assert_allclose(row, expected, rtol=1e-6)
+    for v in result.starts.v:
+        order = np.argsort(v.reshape(3, 2)[:, 1])
+        errors = np.reshape(standard_errors(result, v), (3, 2))[order]
+        np.testing.assert_allclose(errors, data.errors.reshape(3, 2), rtol=1e-5)
