@@ -61,3 +61,10 @@ def without_zeros(b: Builder, tables: list[Ids]) -> list[Ids]:
             kept = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), kept)
         out.append(kept)
     return out
+
+
+def total(b: Builder, rows: Ids, dtype: Any) -> Ids:
+    """The sum of each row; zero for rows of nothing."""
+    if rows.shape[1] == 0:
+        return np.full(len(rows), zero(b, dtype))
+    return _ops.total(b.nodes, rows, dtype)

@@ -285,6 +285,10 @@ def _inner_while(u, c):
     return jnp.concatenate(out[1:])
 
 
+def _place(u):
+    return jnp.int32(jnp.clip(u[0], 0.0, 3.0))
+
+
 # (u, constants) -> a vector of the same size
 PIECES: dict[str, Callable[[Any, Any], Any]] = {
     "sin": lambda u, c: jnp.sin(u) + c,
@@ -315,4 +319,44 @@ PIECES: dict[str, Callable[[Any, Any], Any]] = {
     "pick": lambda u, c: u[jnp.argmax(u[:2])] + u,
     "zeros": lambda u, c: u * (c > 0.3).astype(u.dtype),
     "convolve": lambda u, c: jnp.convolve(u, jnp.array([1.0, 2.0, 0.0]), "same"),
+    "largest": lambda u, c: u - jnp.max(u.reshape(3, 2), axis=1)[jnp.array([0, 0, 1, 1, 2, 2])],
+    "softmax": lambda u, c: jax.nn.softmax(u.reshape(2, 3), axis=0).ravel(),
+    "cumulative product": lambda u, c: lax.cumprod(u.reshape(2, 3), axis=1, reverse=True).ravel(),
+    "slice at": lambda u, c: jnp.concatenate([lax.dynamic_slice(u, (_place(u),), (3,)), u[:3]]),
+    "update at": lambda u, c: lax.dynamic_update_slice(u, u[:2] * c[:2], (_place(u[3:]),)),
+    "pick of each": lambda u, c: jnp.tile(
+        jax.vmap(lambda row, i: row[i])(u.reshape(2, 3), jnp.int32(u[:2] > 0.0)), 3
+    ),
+    "scatter of each": lambda u, c: jax.vmap(lambda row, i, x: row.at[i].set(x))(
+        u.reshape(2, 3), jnp.array([2, 0]), u[4:]
+    ).ravel(),
+    "add of each": lambda u, c: jax.vmap(lambda row, i, x: row.at[i].add(x))(
+        u.reshape(2, 3), jnp.int32(c[:2] * u[:2] > 0.0), u[2:4]
+    ).ravel(),
+    "batched product": lambda u, c: jnp.einsum(
+        "bij,bj->bi",
+        u[:, None, None] * A[None, :2, :2],
+        u.reshape(3, 2)[jnp.array([0, 1, 2, 2, 1, 0])],
+    ).sum(1),
+    "greatest": lambda u, c: jnp.concatenate([lax.top_k(u.reshape(2, 3), 2)[0].ravel(), u[:2]]),
+    "moving sum": lambda u, c: lax.reduce_window(u, 0.0, lax.add, (3,), (1,), "SAME"),
+    "moving least": lambda u, c: lax.reduce_window(u, jnp.inf, lax.min, (2,), (1,), "SAME"),
+    "switch": lambda u, c: lax.switch(
+        jnp.int32(u[5] > 0.0), [lambda x: x * c, lambda x: jnp.roll(x, 2), lambda x: -x], u
+    ),
+    "constant switch": lambda u, c: lax.switch(
+        jnp.int32(1), [lambda x: x * c, lambda x: jnp.roll(x, 2), lambda x: -x], u
+    ),
+    "derivative": lambda u, c: jax.grad(lambda x: (x[1:] ** 2 * x[:-1] * c[1:]).sum())(u),
+    "backward rule": lambda u, c: jnp.concatenate(
+        [jax.jvp(jnp.sinc, (u[:3],), (c[:3],))[1], u[3:]]
+    ),
+    "repeat": lambda u, c: jnp.repeat(u[::2], 2) + jnp.flip(u.reshape(2, 3), 1).ravel(),
+    "fft": lambda u, c: jnp.fft.irfft(jnp.fft.rfft(u.reshape(2, 3)) * 2.0, 3).ravel() + u,
+    "factor": lambda u, c: (
+        jnp.linalg.cholesky(jnp.outer(u[:2], u[:2]) + 3.0 * jnp.eye(2)).ravel()[
+            jnp.array([0, 1, 2, 3, 0, 2])
+        ]
+        + u
+    ),
 }

@@ -104,17 +104,17 @@ def test_constant_zeros_of_a_large_matrix_cost_nothing():
 
 
 def test_dense_product_above_the_table_is_taken_as_a_whole():
-    from mtkparams.blocks import _rules as rules
+    from mtkparams.blocks import _products as products
     from mtkparams.blocks import analyse
 
     residual = lambda u, p: ((u.reshape(3, 2) @ p) @ u.reshape(2, 3)).ravel()[:6]
     small = analyse(residual, jnp.ones(6), jnp.ones((2, 2)))
-    before = rules._TABLE
-    rules._TABLE = 4
+    before = products.TABLE
+    products.TABLE = 4
     try:
         large = analyse(residual, jnp.ones(6), jnp.ones((2, 2)))
     finally:
-        rules._TABLE = before
+        products.TABLE = before
     assert {op.kind for op in large.graph.ops} == {"whole"}
     np.testing.assert_array_equal(small.incidence.toarray(), large.incidence.toarray())
 
@@ -137,17 +137,17 @@ def test_what_is_closed_over_while_traced_is_no_constant():
 
 
 def test_same_function_seen_often_is_looked_into_once():
-    from mtkparams.blocks import _control as control
+    from mtkparams.blocks import _custom as custom
     from mtkparams.blocks import incidence
 
     traced = []
-    before = control._forward
-    control._forward = lambda eqn: traced.append(eqn) or before(eqn)
+    before = custom._forward
+    custom._forward = lambda eqn: traced.append(eqn) or before(eqn)
     try:
         residual = lambda u, p: jnp.stack([jax.nn.softplus(x) for x in u])
         assert incidence(residual, jnp.ones(20), None).nnz == 20
     finally:
-        control._forward = before
+        custom._forward = before
     assert len(traced) == 1
 
 
