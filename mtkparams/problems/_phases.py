@@ -81,8 +81,8 @@ class Outcome(eqx.Module):
     `last`: time and unknowns where it ended, of a system with algebraic unknowns.
     """
 
-    ts: Array
-    ys: Array
+    ts: Any  # one array each, or a pytree of them for several SubSaveAt
+    ys: Any
     result: Any
     stats: dict[str, Any]
     interpolation: Any

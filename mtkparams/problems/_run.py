@@ -15,7 +15,7 @@ from ..initialization import OverrideInit
 from ..model import Model
 from ..parameters._fresh import fresh, own_copy
 from ._controller import Stopping
-from ._dae import Resolved
+from ._dae import Resolved, saves_unknowns
 from ._dae_index import constraint_of
 from ._each import depth_of
 from ._failure import honest, raise_failure
@@ -120,7 +120,13 @@ def run(
         interpolation=interpolation,
         initialization=None if start is None else fresh(start),
         model=model,
+        has_unknowns=_has_unknowns(settings.saveat),
     )
+
+
+def _has_unknowns(saveat: diffrax.SaveAt) -> bool:
+    """Whether what is saved can be read by name: one series of the unknowns themselves."""
+    return isinstance(saveat.subs, diffrax.SubSaveAt) and saves_unknowns(saveat.subs)
 
 
 def _not_started(outcome: Outcome, started: Array) -> Outcome:

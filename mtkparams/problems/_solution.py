@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from ..errors import KindError
-from ..indexing._spec import is_eager
+from ..indexing._spec import filled, is_eager, leaves_of
 from ..model import Model
 from ..parameters import Initial, Initials, MTKParameters
 from ._plot import plot
@@ -36,10 +36,11 @@ class Solution(eqx.Module):
       the solver that ended it (`"auto"` has two), or -1 if there was no consistent start.
     - `initialization`: how the start was found, as from `mtk.initialize`, where not all of it was given.
     - `t0`, `t1`: the time span.
+    - `has_unknowns`: whether `ys` are the unknowns; not so with `SaveAt(fn=...)`. Static.
     """
 
-    ts: Array
-    ys: Array
+    ts: Any  # arrays, as far as they have names
+    ys: Any
     p: MTKParameters
     t0: Array
     t1: Array
@@ -48,6 +49,7 @@ class Solution(eqx.Module):
     interpolation: Any
     model: Model = eqx.field(static=True)
     initialization: Any = None
+    has_unknowns: bool = eqx.field(static=True, default=True)
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the save times, in the structure of `spec`.
@@ -62,7 +64,19 @@ class Solution(eqx.Module):
 
         `UnknownNameError` with the nearest names.
         """
+        if not self.has_unknowns:
+            return self._parameters(spec)
         return read_series(self.model, self.ts, self.ys, self.p, spec)
+
+    def _parameters(self, spec: Any) -> Any:
+        """What can be read by name of a solution that kept something else than its unknowns."""
+        leaves = leaves_of(spec)
+        if any(map(self.is_series, leaves)):
+            raise KindError(
+                "SaveAt(fn=...), or several SubSaveAt, kept something else than one series of the "
+                "unknowns, which has no names: read `solution.ys`. Parameters can be read by name."
+            )
+        return filled(spec, iter([self.p[leaf] for leaf in leaves]))
 
     def __call__(self, t: Any, spec: Any = None) -> Any:
         """Values between the save times, of a solve with `dense=True`.
@@ -76,7 +90,7 @@ class Solution(eqx.Module):
             raise KindError(
                 "Values between save times were not kept. Solve with mtk.solve(..., dense=True)."
             )
-        if self.ts.ndim > 1:  # a batch of solutions
+        if self.t0.ndim:  # a batch of solutions
             return jax.vmap(lambda one: one(t, spec))(self)
         spec = {name: name for name in self._unknowns} if spec is None else spec
         t = jnp.asarray(t).astype(self.ts.dtype)
@@ -172,10 +186,12 @@ class Solution(eqx.Module):
         return names if isinstance(names, Mapping) else {name: name for name in names}
 
     def __repr__(self) -> str:
+        if not self.has_unknowns:
+            return f"Solution(saved functions of {', '.join(self.model.unknowns)})"
         return f"Solution({self.ts.shape[-1]} times, {', '.join(self.names())})"
 
     def __str__(self) -> str:
-        return show(_trimmed(self))
+        return show(_trimmed(self)) if self.has_unknowns else repr(self)
 
 
 def _between(interpolation: Any, ts: Array) -> Array:
@@ -213,6 +229,8 @@ def _trimmed(solution: Solution) -> Solution:
 
 def read_some(solution: Solution, at: Any, spec: Any) -> Any:
     """The values of a solution at some of its save times; of one time without an axis for it."""
+    if not solution.has_unknowns:
+        return solution[spec]
     count = solution.ts.shape[-1]
     if isinstance(at, slice):
         at = np.arange(count)[at]

@@ -120,3 +120,26 @@ def test_batch(batch):
     assert batch["t"].shape == (2, 3)
     assert batch[["x", "twice"]][1].tolist() == [1.0, 2.0]
     np.testing.assert_allclose(batch(0.7, "x"), 2 * np.exp(-0.7 * np.array([0.5, 1.0])), rtol=1e-5)
+
+
+SAVED = {
+    "function": lambda: diffrax.SaveAt(ts=TS.tolist(), fn=lambda t, y, args: y**2),
+    "part": lambda: diffrax.SaveAt(ts=TS.tolist(), fn=lambda t, y, args: y[:1]),
+    "several": lambda: diffrax.SaveAt(
+        subs=[diffrax.SubSaveAt(t1=True), diffrax.SubSaveAt(ts=TS.tolist())]
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("saveat", SAVED.values(), ids=SAVED)
+def test_what_has_no_names_is_not_read_by_name(problem, saveat):
+    solution = mtk.solve(problem, TSIT, saveat=saveat(), max_steps=100)
+    for spec in ("x", "rate", ["k", "y"], lambda t, u, p: u.x):
+        with pytest.raises(errors.KindError, match=r"read `solution.ys`"):
+            solution[spec]
+    with pytest.raises(errors.KindError, match=r"read `solution.ys`"):
+        solution.to_dict()
+    assert solution[["k", "twice", "tag"]] == [0.5, 1.0, "a"]
+    assert str(solution) == "Solution(saved functions of x, y)"
+    assert jax.tree.leaves(solution.ys)[-1].shape[0] == 3
