@@ -66,7 +66,8 @@ def of_arrays(tree: Any) -> str:
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         name = jax.tree_util.keystr(path)
         is_array = isinstance(leaf, jax.Array | np.ndarray)
-        digest.update(to_npy(on_host(leaf, name)) if is_array else repr(leaf).encode())
+        text = _ADDRESS.sub("", repr(leaf))
+        digest.update(to_npy(on_host(leaf, name)) if is_array else text.encode())
     return digest.hexdigest()[:16]
 
 

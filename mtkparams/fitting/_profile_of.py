@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Array
 
 from ..errors import KindError, unknown_name
+from ..parameters import Initial
+from ..parameters._names import plain
 from ._objective import Objective
 from ._profile import Profiles, profiles
 from ._uncertainty import Uncertainty
@@ -21,7 +23,7 @@ from ._uncertainty_of import curvature, uncertainty
 def profile(
     objective: Objective,
     v: Any,
-    names: str | Iterable[str] | None = None,
+    names: str | Initial | Iterable[str | Initial] | None = None,
     *,
     level: float = 0.95,
     errors: Uncertainty | None = None,
@@ -59,7 +61,8 @@ def profile(
     v = np.asarray(v)
     errors = uncertainty(objective, v) if errors is None else errors
     labels = objective.labels
-    wanted = labels if names is None else [names] if isinstance(names, str) else list(names)
+    asked = [names] if isinstance(names, str | Initial) else names
+    wanted = labels if asked is None else [plain(name) for name in asked]
     for name in wanted:
         if name not in labels:
             raise unknown_name(name, labels, "the free values")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..parameters import MTKParameters
+from ..parameters import Initial, MTKParameters
 from ..problems import ODEProblem, remake
 from ._keep_target import OfFile
 from ._objective import Kind, Objective
@@ -152,7 +152,9 @@ class FitResult(eqx.Module):
         """
         return propagate(self.objective, self.v, self.uncertainty, spec)
 
-    def profile(self, names: str | Iterable[str] | None = None, level: float = 0.95) -> Profiles:
+    def profile(
+        self, names: str | Initial | Iterable[str | Initial] | None = None, level: float = 0.95
+    ) -> Profiles:
         """Confidence intervals by profile likelihood, as `mtk.fitting.profile`.
 
         **Arguments:**

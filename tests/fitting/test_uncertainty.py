@@ -148,6 +148,7 @@ def test_profiles_of_a_fit(decay_fit):
         assert rise == pytest.approx(1.9207294103470622, rel=1e-3)
     k, error = decay_fit.values["k"], decay_fit.stderr["k"]
     assert found.interval["k"] == pytest.approx((k - 2 * error, k + 2 * error), rel=0.05)
+    assert list(decay_fit.profile(mtk.Initial("x"), level=0.1)) == ["Initial(x)"]
     with pytest.raises(UnknownNameError, match="Did you mean 'sigma'"):
         decay_fit.profile("sigm")
     with pytest.raises(KindError, match="probability"):
