@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from initialization.models import CUBIC_GRADIENT, CUBIC_Z, cubic_chain
+from initialization.models import CUBIC_GRADIENT, CUBIC_Z, circle, cubic_chain
 
 import mtkparams as mtk
 
@@ -150,6 +150,51 @@ def test_caches_are_fresh():
     np.testing.assert_allclose(init.p.caches[0], [1.0, CUBIC_Z], atol=1e-12)
     pointers = {x.unsafe_buffer_pointer() for x in jax.tree.leaves(init.p)}
     assert not pointers & {x.unsafe_buffer_pointer() for x in jax.tree.leaves(problem.p)}
+
+
+# More equations than unknowns, and fewer
+
+
+def both_ways(f, at):
+    return jax.jit(lambda v: (jax.jacfwd(f)(v), jax.jacrev(f)(v)))(at)
+
+
+def test_more_equations_than_unknowns():
+    """x = a and 3 x = b, where b = 3 a: least squares give dx/da = 1/10 and dx/db = 3/10."""
+    system = mtk.System(
+        parameters={"a": 2.0, "b": 6.0},
+        unknowns={"x": mtk.Unknown(guess=1.0)},
+        derivatives=lambda t, u, p: {"x": -u.x},
+        initial_equations=lambda t, u, p: {"one": u.x - p.a, "two": 3 * u.x - p.b},
+    )
+    problem = mtk.ODEProblem(system)
+    v, repack, _ = mtk.canonicalize(mtk.Tunable, problem.p)
+    value = lambda v: mtk.initialize(mtk.remake(problem, p=repack(v)))["x"]
+    for slope in both_ways(value, v):
+        np.testing.assert_allclose(slope, [0.1, 0.3], atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::mtkparams.errors.UnderdeterminedWarning")
+def test_fewer_equations_than_unknowns():
+    """The point of a circle nearest to the guess lies on the ray through it: r g / |g|."""
+    problem = mtk.ODEProblem(circle(), {"x": mtk.UNSET}, guesses={"x": 3.0, "y": 4.0})
+    names = ["r", mtk.Initial("x"), mtk.Initial("y")]
+    v, repack, _ = mtk.canonicalize(names, problem.p)
+    value = lambda v: mtk.initialize(mtk.remake(problem, p=repack(v)))["x"]
+    assert value(v) == pytest.approx(0.75, abs=1e-12)
+    # d(r gx / |g|) by hand: gx / |g|, r gy^2 / |g|^3, -r gx gy / |g|^3.
+    expected = [0.6, 1.25 * 16 / 125, -1.25 * 12 / 125]
+    for slope in both_ways(value, v):
+        np.testing.assert_allclose(slope, expected, atol=1e-10)
+
+
+def test_a_condition_too_many():
+    """What is given twice over: the derivative is that of the block, as long as nothing contradicts."""
+    problem = mtk.ODEProblem(cubic_chain(), {"y": 1.0})
+    v, repack, _ = mtk.canonicalize(["b", mtk.Initial("y")], problem.p)
+    value = lambda v: mtk.initialize(mtk.remake(problem, p=repack(v)))["z"]
+    for slope in both_ways(value, v):  # z^3 + z = c y
+        np.testing.assert_allclose(slope, [0.0, 1.5 / (3 * CUBIC_Z**2 + 1)], atol=1e-10)
 
 
 def test_batches():
