@@ -11,6 +11,7 @@ from jax.core import Tracer
 from ..errors import KindError
 from ..initialization import BrownFullBasicInit, CheckInit, NoInit, OverrideInit
 from ..parameters import Initial, MTKParameters
+from ..parameters._fresh import own_copy
 from ._problem import ODEProblem
 
 
@@ -143,5 +144,11 @@ def initialized(problem: ODEProblem, algorithm: Any, throw: bool) -> Initializat
         )
     start = find_start(problem.model, problem.conditions, problem.t0, problem.p, algorithm)
     start = raise_failure(start) if throw else start
-    new = eqx.tree_at(lambda q: q.p, problem, start.p)
-    return Initialization(new, start, start.result)
+    times = (own_copy(problem.t0), own_copy(problem.t1))
+    new = eqx.tree_at(lambda q: (q.p, q.t0, q.t1), problem, (start.p, *times))
+    return Initialization(new, without_parameters(start), start.result)
+
+
+def without_parameters(start: Any) -> Any:
+    """What a search tells beside the parameters: no buffer is in two places, so all can be donated."""
+    return eqx.tree_at(lambda s: s.p, start, None)

@@ -18,9 +18,10 @@ from ..model._complete import model_of
 from ..model._flatten import flatten
 from ..model._read import read_at
 from ..parameters import MTKParameters
+from ..parameters._fresh import own_copy
 from ._each import depth_of, of_each_member
 from ._free import settle
-from ._initialize import initialize, report_of
+from ._initialize import initialize, report_of, without_parameters
 from ._problem import ODEProblem
 from ._values import put_guesses, put_values, stored_name
 
@@ -189,7 +190,8 @@ def solve_nonlinear(
         problem.model, problem.conditions, problem.question, problem.t, problem.p, options
     )
     found = raise_failure(found) if throw else found
-    return NonlinearSolution(found.p, problem.t, found, found.result)
+    t = own_copy(problem.t)
+    return NonlinearSolution(found.p, t, without_parameters(found), found.result)
 
 
 def apart(

@@ -13,6 +13,7 @@ from ..initialization import Conditions
 from ..model import SOLVE, Parameter
 from ..model._complete import check_start
 from ..parameters import MTKParameters
+from ..parameters._fresh import fresh
 from ..parameters._names import split_index
 from ._free import positions, settle
 from ._nonlinear import NonlinearProblem, apart
@@ -69,8 +70,9 @@ def remake(
         if not isinstance(problem, ODEProblem):
             raise KindError("A nonlinear problem has no time span.")
         t0, t1 = times(tspan, problem.p)
-        return _with(problem, t0=t0, t1=t1)
-    return problem
+        problem = _with(problem, t0=t0, t1=t1)
+    # With buffers of its own throughout: either problem may be donated.
+    return fresh(problem)
 
 
 def _with(problem: Any, **fields: Any) -> Any:

@@ -197,6 +197,17 @@ def test_a_condition_too_many():
         np.testing.assert_allclose(slope, [0.0, 1.5 / (3 * CUBIC_Z**2 + 1)], atol=1e-10)
 
 
+def test_donated_problems():
+    """Neither what a problem was made from nor what was made of it dies with it."""
+    problem = mtk.ODEProblem(cubic_chain())
+    twin, init = mtk.remake(problem, {"b": 2.0}), mtk.initialize(problem)
+    eat = jax.jit(lambda q: jax.tree.map(lambda x: x, q), donate_argnums=0)
+    eat(problem)
+    assert mtk.initialize(twin)["z"] == pytest.approx(CUBIC_Z, abs=1e-12)
+    assert init["z"] == pytest.approx(CUBIC_Z, abs=1e-12)
+    eat(init)  # no buffer is in it twice
+
+
 def test_batches():
     """A member is what it is alone, whatever portion the batch is over."""
     v = start()[None] + jnp.linspace(0, 0.2, 3)[:, None]
