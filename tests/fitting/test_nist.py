@@ -82,8 +82,9 @@ def test_three_exponentials_through_a_solve():
         free=free,
         starts=starts,
         solver=diffrax.Dopri8(),
-        rtol=1e-12,
-        atol=1e-14,
+        # What limits it is the interpolation between steps, less accurate than the steps.
+        rtol=1e-13,
+        atol=1e-15,
     )
     rows = np.sort(result.starts.v.reshape(2, 3, 2), axis=1)  # the exponentials in any order
     expected = np.sort(data.certified.reshape(3, 2), axis=0)
