@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ..errors import KindError
 from ..parameters import MTKParameters
 from ..parameters._axes import batch_by_name
+from ._nonlinear import NonlinearProblem
 from ._problem import ODEProblem
 from ._remake import remake
 from ._values import stored_name
@@ -41,7 +42,7 @@ def batch(p: T, values: Mapping[Any, Any]) -> T:
     """
     if isinstance(p, MTKParameters):
         return batch_by_name(p, values)
-    if isinstance(p, ODEProblem):
+    if isinstance(p, ODEProblem | NonlinearProblem):
         unknowns = tuple(n for n, e in p.model.states.entries.items() if e.bind is None)
         stored = {stored_name(name, unknowns): value for name, value in values.items()}
         return remake(p, p=batch_by_name(p.p, stored))

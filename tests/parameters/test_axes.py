@@ -117,3 +117,14 @@ def test_wrong_stacks(others, kind, text):
 def test_arrays_of_different_lengths_do_not_stack(p):
     with pytest.raises(errors.ShapeError, match=r"arrays of shapes \(2,\) and \(3,\)"):
         mtk.stack([jnp.ones(2), jnp.ones(3)])
+
+
+def test_batches_of_nonlinear_problems():
+    roots = mtk.System(
+        parameters={"k": 1.0},
+        unknowns={"y": mtk.Unknown(guess=1.0)},
+        residuals=lambda t, u, p: {"root": u.y**2 - p.k},
+    )
+    many = mtk.batch(mtk.NonlinearProblem(roots), {"k": [1.0, 4.0, 9.0]})
+    found = jax.vmap(lambda q: mtk.solve(q)["y"], in_axes=(mtk.in_axes(many),))(many)
+    np.testing.assert_allclose(found, [1.0, 2.0, 3.0], rtol=1e-10)
