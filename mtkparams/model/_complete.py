@@ -74,10 +74,13 @@ def stand_in(
     for name, declared in declarations.items():
         if declared.bind is None and (declared.default is None or declared.default is SOLVE):
             shape = shapes.get(name[len("Initial(") : -1], ())
+            guess: Any = None if callable(declared.guess) else declared.guess
             if not name.startswith("Initial("):
-                guess: Any = declared.guess
-                shape = () if guess is None or callable(guess) else np.shape(guess)
-            plain = Parameter(jnp.ones(shape), tunable=declared.tunable, discrete=declared.discrete)
+                shape = () if guess is None else np.shape(guess)
+            # With the precision of a guess that has one: 32 bits do not mix with 64.
+            own = hasattr(guess, "dtype") and jnp.issubdtype(guess.dtype, jnp.floating)
+            ones = jnp.ones(shape, guess.dtype if own else None)
+            plain = Parameter(ones, tunable=declared.tunable, discrete=declared.discrete)
             filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
         else:
             filled[name] = declared

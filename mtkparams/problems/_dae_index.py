@@ -6,7 +6,6 @@ import functools
 import itertools
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +24,7 @@ def constraint_of(model: Model, t: Any, p: MTKParameters, blocks: bool = True) -
     """
     if not model.algebraic:
         return None
-    arrays, rest = eqx.partition(p, eqx.is_array)
-    leaves, treedef = jax.tree.flatten((arrays, t))
+    leaves, treedef = jax.tree.flatten((p, t))
     shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
     return _constraint(model, treedef, shapes, p.initials.dtype, blocks)
 
@@ -71,10 +69,10 @@ def _higher_index(
     lost = tuple(dict.fromkeys(unknowns[i] for part in under for i in part.unknowns))
     few = lambda names: ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
     return HigherIndexError(
-        f"The algebraic equations {few(left)} constrain differential unknowns, and nothing determines "
-        f"the algebraic unknowns {few(lost)}: this is a system of higher index, and mtk.solve "
-        "integrates index 1. Replace those equations by their time derivatives (as often as it takes "
-        "for the algebraic unknowns to appear in them), and give consistent initial values.",
+        f"The algebraic equations {few(left)} are more than the algebraic unknowns in them: they constrain "
+        f"differential unknowns, and nothing determines {few(lost)}. This is a system of higher index, "
+        "and mtk.solve integrates index 1. Replace an equation by its time derivative (as often as it "
+        "takes for the missing unknown to appear in it), and give initial values that fulfil both.",
         left,
         lost,
     )

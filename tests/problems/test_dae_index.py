@@ -28,8 +28,8 @@ def test_pendulum():
     with pytest.raises(errors.HigherIndexError) as caught:
         mtk.solve(ODEProblem(pendulum()))
     assert str(caught.value).startswith(
-        "The algebraic equations 'length' constrain differential unknowns, and nothing determines the "
-        "algebraic unknowns 'force': this is a system of higher index"
+        "The algebraic equations 'length' are more than the algebraic unknowns in them: they constrain "
+        "differential unknowns, and nothing determines 'force'. This is a system of higher index"
     )
     assert caught.value.equations == ("length",)
     assert caught.value.unknowns == ("force",)
