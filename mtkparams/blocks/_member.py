@@ -86,14 +86,14 @@ class Member:
         - `varying`: the given values that differ between blocks.
         """
         varying = list(varying)
-        given = []
+        given: list[Any] = []
         for g in self.given:
             if isinstance(g, np.ndarray):
                 given.append(varying.pop(0))
             elif isinstance(g, int):
                 given.append(jnp.broadcast_to(values.fetch(np.array(g)), (batch,)))
             else:
-                given.append(jnp.full(batch, g, g.dtype))
+                given.append(g)
         arrays = [values.fetch(a, self.dtype(a)) for a in self.arrays]
         return Inputs(list(read[: self.program.n_read]), given, arrays)
 

@@ -67,11 +67,13 @@ Step: TypeAlias = Row | Whole | Element
 class Inputs(NamedTuple):
     """What a program is given: values of earlier blocks, of parameters, and whole arrays.
 
+    Given values are arrays, or scalars of numpy where they are constants.
+
     `hoisted` are values of steps that depend on no own unknown, once somebody has computed them.
     """
 
     read: Sequence[Array]
-    given: Sequence[Array]
+    given: Sequence[Array | np.generic]
     arrays: Sequence[Array]
     hoisted: Sequence[Array] | None = None
 
@@ -183,7 +185,8 @@ def _one_by_one(
     sources = {Where.OWN: x, Where.STEP: values, Where.READ: inputs.read, Where.GIVEN: inputs.given}
 
     def get(ref: Ref) -> Array:
-        return sources[Where(ref[0])][ref[1]]
+        value = sources[Where(ref[0])][ref[1]]
+        return jnp.full(x[0].shape, jnp.asarray(value)) if isinstance(value, np.generic) else value
 
     needed = _needed(program, wanted, inputs)
     for i, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
@@ -313,9 +316,15 @@ def _by_layers(
     store = _Store(room, blocks)
     sources = ((Where.OWN, x), (Where.READ, inputs.read), (Where.GIVEN, inputs.given))
     for where, values in sources:
-        for dtype in dict.fromkeys(v.dtype for v in values):
-            own = [i for i, v in enumerate(values) if v.dtype == dtype]
-            store.keep(jnp.stack([values[i] for i in own]), [(int(where), i) for i in own])
+        for kind in dict.fromkeys((v.dtype, isinstance(v, np.generic)) for v in values):
+            own = [i for i, v in enumerate(values) if (v.dtype, isinstance(v, np.generic)) == kind]
+            chosen = [values[i] for i in own]
+            if kind[1]:
+                constants = jnp.asarray(np.array(chosen))[:, None]
+                stacked = jnp.broadcast_to(constants, (len(own), blocks))
+            else:
+                stacked = jnp.stack([jnp.asarray(v) for v in chosen])
+            store.keep(stacked, [(int(where), i) for i in own])
     for number, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
         store.keep(value[None], [(int(Where.STEP), number)])
     calls: dict[int, list[Array]] = {}
