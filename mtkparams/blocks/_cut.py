@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ._nodes import JUNCTION
 from ._program import Element, Program, Ref, Row, Step, Where, Whole
-
-# A node without a value, as the graph numbers it.
-_JUNCTION = -4
 
 # Recomputing this many operations costs no more than keeping their result.
 _CHEAP = 16
@@ -86,9 +84,9 @@ class _Cutter:
             if node in found:
                 continue
             found.add(node)
-            if self.op[node] == _JUNCTION:
+            if self.op[node] == JUNCTION:
                 stack.extend(self.operands(node))
-        return {node for node in found if self.op[node] != _JUNCTION}
+        return {node for node in found if self.op[node] != JUNCTION}
 
 
 class _One:
@@ -204,7 +202,7 @@ def _needed(graph: Any) -> np.ndarray:
     needed = np.zeros(graph.size, bool)
     needed[graph.needed(graph.residual.ravel())] = True
     # Junctions have no value, but say what a whole operation's result depends on.
-    junction = graph.op == _JUNCTION
+    junction = graph.op == JUNCTION
     counts = np.diff(graph.ptr)
     consumer = np.repeat(np.arange(graph.size), counts)
     while True:
@@ -239,7 +237,7 @@ def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray) -> np.ndarray:
     operand = graph.edges
     live = needed[consumer] & needed[operand]
     consumer, operand = consumer[live], operand[live]
-    junction = graph.op == _JUNCTION
+    junction = graph.op == JUNCTION
     foreign = np.zeros(graph.size, bool)
     while True:
         beyond = (owner[consumer] != owner[operand]) | (junction[consumer] & foreign[consumer])

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-_ARGUMENT, _CONSTANT = -2, -5
+from ._nodes import CONSTANT
 
 
 class Given:
@@ -34,7 +34,7 @@ class Given:
         for i, leaf in enumerate(graph.arguments):
             self.store[leaf], self.at[leaf] = i, np.arange(leaf.size).reshape(leaf.shape)
         needed = graph.needed(nodes) if nodes.size else nodes
-        constant = needed[graph.op[needed] <= _CONSTANT]
+        constant = needed[graph.op[needed] <= CONSTANT]
         for kind in np.unique(graph.kind[constant]):
             own = constant[graph.kind[constant] == kind]
             self.store[own], self.at[own] = n_leaves + len(self.constants), np.arange(own.size)
@@ -123,15 +123,11 @@ class Values:
             return jnp.broadcast_to(whole[int(at[0])], ids.shape)
         return whole[at.reshape(ids.shape)]
 
-    def array(self, ids: np.ndarray, dtype: Any) -> Array:
-        """A whole array of nodes."""
-        return self.fetch(ids, dtype)
-
 
 def constant_value(graph: Any, ids: Sequence[int]) -> Any:
     """The one value that all of these nodes have as constants, or None."""
     nodes = np.unique(np.asarray(ids))
-    if not (graph.op[nodes] <= _CONSTANT).all():
+    if not (graph.op[nodes] <= CONSTANT).all():
         return None
     values = np.asarray(graph.constant(nodes))
     return values[0] if (values == values[0]).all() else None
