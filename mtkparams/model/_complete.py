@@ -78,8 +78,9 @@ def stand_in(
             if not name.startswith("Initial("):
                 shape = () if guess is None else np.shape(guess)
             # With the precision of a guess that has one: 32 bits do not mix with 64.
-            own = hasattr(guess, "dtype") and jnp.issubdtype(guess.dtype, jnp.floating)
-            ones = jnp.ones(shape, guess.dtype if own else None)
+            dtype = getattr(guess, "dtype", None)
+            real = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+            ones = jnp.ones(shape, dtype if real else None)
             plain = Parameter(ones, tunable=declared.tunable, discrete=declared.discrete)
             filled[name] = dataclasses.replace(plain, dtype=declared.dtype)
         else:
