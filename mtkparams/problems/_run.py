@@ -149,8 +149,8 @@ def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
 
 
 def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
-    atol = _atol(problem.model, atol, problem.t0.dtype)
-    return Stopping(diffrax.PIDController(rtol=rtol, atol=atol))
+    by_entry = _atol(problem.model, atol, problem.t0.dtype)
+    return Stopping(diffrax.PIDController(rtol=rtol, atol=by_entry))
 
 
 def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:
