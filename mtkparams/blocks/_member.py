@@ -133,8 +133,8 @@ class Member:
         residual, left = found[: program.size], found[program.size :]
         return jnp.concatenate([residual, x[program.size :], left, padding])
 
-    def slopes(self, x: Array, inputs: Inputs) -> tuple[Array, Array]:
-        """The Jacobian of `everything`: `(extent, size, blocks)` and, by what is read, unpadded."""
+    def slopes(self, x: Array, inputs: Inputs) -> Array:
+        """The Jacobian of `everything`, by the padded unknowns and then by what is read, unpadded."""
         size = x.shape[0]
         read = jnp.stack(inputs.read) if len(inputs.read) else x[:0]
 
@@ -147,12 +147,10 @@ class Member:
             # Backward: loops may not have that, but rows are fewer than columns here.
             out, pull = jax.vjp(both, joined)
             seeds = jnp.eye(extent, dtype=x.dtype)[:, :, None]
-            slopes = jax.vmap(lambda s: pull(jnp.broadcast_to(s, out.shape))[0])(seeds)
-        else:
-            _, push = jax.linearize(both, joined)
-            seeds = jnp.eye(n, dtype=x.dtype)[:, :, None]
-            slopes = jax.vmap(lambda s: push(jnp.broadcast_to(s, joined.shape)), out_axes=1)(seeds)
-        return slopes[:, :size], slopes[:, size:]
+            return jax.vmap(lambda s: pull(jnp.broadcast_to(s, out.shape))[0])(seeds)
+        _, push = jax.linearize(both, joined)
+        seeds = jnp.eye(n, dtype=x.dtype)[:, :, None]
+        return jax.vmap(lambda s: push(jnp.broadcast_to(s, joined.shape)), out_axes=1)(seeds)
 
     def _with_jacobian(self, x: Array, inputs: Inputs) -> tuple[Array, Array]:
         size, dtype = x.shape[0], x.dtype

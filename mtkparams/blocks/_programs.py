@@ -192,8 +192,8 @@ class ProgramEquations(Equations):
         plan = self.plan.schedule
         parts = []
         for k, kind in enumerate(plan.kinds):
-            own = self._each(k, z, lambda m, x, i: m.slopes(x, i)[0])
-            other = self._each(k, z, lambda m, x, i: m.slopes(x, i)[1], padded=True)
+            slopes = self._each(k, z, lambda m, x, i: m.slopes(x, i), padded=True)
+            own, other = slopes[:, :, : kind.size], slopes[:, :, kind.size :]
             other = jnp.concatenate([other[:, : kind.size], -other[:, kind.size :]], 1)
             own = jnp.moveaxis(own, 0, 2)
             leaves = own[kind.size :] if kind.extra else None
@@ -217,7 +217,7 @@ class ProgramEquations(Equations):
 
         **Arguments:**
 
-        - `padded`: the last axis but one is of what is read, and is padded.
+        - `padded`: the last axis but one ends with what is read, and is padded.
         """
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
         n_read = max(m.program.n_read for m in members)
@@ -231,7 +231,7 @@ class ProgramEquations(Equations):
             inputs = member.inputs(self.values, read, varying, count * kind.width)
             found = evaluate(member, x, inputs)
             if padded:
-                found = jnp.pad(found, ((0, 0), (0, n_read - found.shape[1]), (0, 0)))
+                found = jnp.pad(found, ((0, 0), (0, n_read - member.program.n_read), (0, 0)))
             parts.append(jnp.moveaxis(found.reshape(*found.shape[:-1], count, kind.width), -2, 0))
         return _joined(parts, np.argsort(np.concatenate([m.steps for m in members])))
 

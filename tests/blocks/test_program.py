@@ -303,3 +303,34 @@ def test_another_precision_than_analysed_is_solved_by_the_residual():
     found = jax.jit(lambda p: solve_blocks(structure, scalars, guess, p))(p)
     assert found.u.dtype == jnp.float32
     np.testing.assert_allclose(scalars(found.u, p), 0, atol=5e-6)
+
+
+def test_kinds_in_no_order_take_turns():
+    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams.blocks._programs import ProgramPlan
+
+    sizes = [1, 2, 1, 1, 2, 2, 1, 2, 1, 1, 1, 2, 2, 1, 2]
+
+    def fn(u, p):
+        rows, at, last = [], 0, p
+        for size in sizes:
+            x = u[at : at + size]
+            turned = x[::-1] if size > 1 else 0.5 * x
+            rows.append(x + 0.2 * jnp.sin(turned) + 0.1 * x**3 - last)
+            at, last = at + size, x[0]
+        return jnp.concatenate(rows)
+
+    guess, p = jnp.ones(sum(sizes)), jnp.array(1.2)
+    structure = analyse(fn, guess, p)
+    assert len(structure.blocks) == len(sizes)
+    # Written one after the other these would be fourteen iterations; a choice between two serves.
+    assert ProgramPlan(structure).schedule.runs is None
+    found = lambda p: solve_blocks(structure, fn, guess, p).u
+    u, forward, backward = jax.jit(
+        lambda p: (found(p), jax.jacfwd(found)(p), jax.jacrev(found)(p))
+    )(p)
+    np.testing.assert_allclose(fn(u, p), 0, atol=1e-15)
+    ju, jp = jax.jacfwd(fn, (0, 1))(u, p)
+    want = -np.linalg.solve(ju, jp)
+    np.testing.assert_allclose(forward, want, rtol=1e-12)
+    np.testing.assert_allclose(backward, want, rtol=1e-12)
