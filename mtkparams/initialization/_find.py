@@ -74,7 +74,6 @@ class Start(eqx.Module):
         return ~(jnp.any(self.status > 0, axis=-1) | jnp.any(self.violation > 1, axis=-1))
 
 
-@eqx.filter_jit
 def find_answer(
     model: Model,
     conditions: Conditions,
@@ -87,7 +86,6 @@ def find_answer(
     return find(model, conditions, question, t, p, options)
 
 
-@eqx.filter_jit
 def find_start(
     model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: Any
 ) -> Start:
@@ -97,7 +95,7 @@ def find_start(
     if isinstance(algorithm, BrownFullBasicInit):
         return find(model, conditions, "algebraic", t, p, algorithm)
     if isinstance(algorithm, CheckInit | NoInit):
-        return _as_given(model, conditions, t, p, algorithm)
+        return _as_given(plan(model, conditions, "check", t, p), t, p, algorithm)
     raise KindError(
         "The algorithm of an initialization is mtk.OverrideInit(), mtk.BrownFullBasicInit(), "
         f"mtk.CheckInit() or mtk.NoInit(), got {algorithm!r}."
@@ -114,7 +112,15 @@ def find(
 ) -> Start:
     """The answer to a question."""
     own = plan(model, conditions, question, t, p)
+    # Here, and not in what is compiled: a warning comes with each call.
     judge(own, getattr(options, "fully_determined", None))
+    return _search(own, t, p, options)
+
+
+@eqx.filter_jit
+def _search(
+    own: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
+) -> Start:
     args = (t, without_caches(p))
     guess = own.guess(p)
     found = _solve(own, guess, args, options)
@@ -155,13 +161,11 @@ def _nothing(dtype: Any) -> tuple[Array, Array, Array, Array]:
     return jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.int32), none, none
 
 
-def _as_given(
-    model: Model, conditions: Conditions, t: Array, p: MTKParameters, check: CheckInit | NoInit
-) -> Start:
+@eqx.filter_jit
+def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
     """The values as they are, and for a check how far they are from fulfilling the equations."""
-    own = plan(model, conditions, "check", t, p)
     nothing = jnp.zeros(0, p.initials.dtype)
-    y = model.start(p)
+    y = own.model.start(p)
     violation = nothing
     if isinstance(check, CheckInit):
         violation = _violations(own, nothing, (t, without_caches(p)), check)
