@@ -134,14 +134,27 @@ def while_(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     same = [
         o is i for o, i in zip(inner.outvars, inner.invars[fixed:], strict=True)
     ]  # carried along untouched, however many steps there are
+    tested = getattr(p["cond_jaxpr"], "jaxpr", p["cond_jaxpr"])
+    asked = tuple(int(k) for k in tested.outvars[0].aval.shape)  # under vmap one answer a member
     sources = []
     start = 0
     for o, untouched in zip(carry, same, strict=True):
         own = held[start : start + o.size]
         start += o.size
-        test_too = np.full(o.size, NONE if untouched else decides[0])
+        if untouched:
+            test_too = np.full(o.size, NONE)
+        else:
+            test_too = _over_batch(b, decides, asked, o.shape)
         sources.append(np.stack([own, test_too], 1))
     return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def _over_batch(b: Builder, decides: Ids, asked: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
+    """For each element of a carry the answers that decide on it: those of its own member."""
+    if shape[: len(asked)] == asked:
+        wide = decides.reshape(asked + (1,) * (len(shape) - len(asked)))
+        return np.broadcast_to(wide, shape).ravel()
+    return np.full(int(np.prod(shape, dtype=int)), b.nodes.junction(decides[None])[0])
 
 
 CONTROL: Mapping[str, Rule] = {

@@ -234,6 +234,14 @@ EXACT: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "long scan": (long_scan, rows([2], [3], [0, 3], [1, 3], [3])),
     "fori_loop": (counted, eye[1:4]),
     "while": (looped, rows([0], [0, 1, 2], [2], [0, 3])),
+    "while of each": (
+        lambda u: jax.vmap(
+            lambda a, b: lax.while_loop(
+                lambda c: c[0] < 3.0, lambda c: (c[0] * 2.0, c[1] + 1.0), (a, b)
+            )[1]
+        )(u[:3], u[3:]),
+        eye[:3] | eye[3:],
+    ),
     "cond": (branched, rows([0, 1, 2], [0, 2, 3])),
     "cond of a constant": (
         lambda u: lax.cond(np.True_, lambda x: x[:2], lambda x: x[2:4], u),
