@@ -81,13 +81,13 @@ def drive(
     limit: int,
     patience: int | None,
     watch: Watch,
-    mesh: Any = None,
+    devices: tuple[Any, ...] = (),
 ) -> tuple[Run, np.ndarray]:
     """The run at its end, and the loss after each step, shape `(..., steps)`.
 
     **Arguments:**
 
-    - `run`: one, or many with a leading axis, which `mesh` shares out to devices.
+    - `run`: one, or many with a leading axis, shared out among `devices`.
     - `limit`, `patience`: of steps in all, and of steps without improvement.
     """
     many = run.z.ndim > 1
@@ -100,7 +100,7 @@ def drive(
             losses, done = [np.asarray(before)], before.shape[-1]
     stop = jnp.asarray(limit)
     tired = jnp.asarray(np.iinfo(np.int32).max if patience is None else patience)
-    advance = functools.partial(advance_all, mesh=mesh) if many else advance_one
+    advance = functools.partial(advance_all, devices=devices) if many else advance_one
     size = 8
     try:
         while (np.asarray(run.code) == RUNNING).any():

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..problems._shard import sharded
 from ._coordinates import Landscape
 
 # Why a run stopped. Numbers, so that they go through `vmap`.
@@ -186,21 +187,22 @@ def advance_all(
     limit: Array,
     patience: Array,
     count: Array,
-    mesh: Any = None,
+    devices: tuple[Any, ...] = (),
 ) -> tuple[Run, Array]:
-    """`advance` of several runs at once, on the devices of a mesh where one is given.
+    """`advance` of several runs at once, on each of the `devices` its share, where there are any.
 
     Each device goes through its own loop: the runs need nothing of each other.
     """
-    arrays, static = eqx.partition((method, landscape, limit, patience, count), eqx.is_array)
+    shared = (method, landscape, limit, patience, count)
+    arrays, static = eqx.partition(shared, eqx.is_array)
+    moving, still = eqx.partition(run, eqx.is_array)
 
-    def of_device(arrays: Any, run: Run) -> tuple[Run, Array]:
+    def of_device(arrays: Any, moving: Any) -> tuple[Any, Array]:
         method, landscape, *numbers = eqx.combine(arrays, static)
-        return jax.vmap(lambda run: advance(method, landscape, run, *numbers))(run)
+        one = lambda m: advance(method, landscape, eqx.combine(m, still), *numbers)
+        new, losses = jax.vmap(one)(moving)
+        return eqx.filter(new, eqx.is_array), losses
 
-    if mesh is not None:
-        every, own = jax.P(), jax.P("starts")
-        of_device = jax.shard_map(
-            of_device, mesh=mesh, in_specs=(every, own), out_specs=own, check_vma=False
-        )
-    return of_device(arrays, run)
+    share = (lambda f, a, m: sharded(f, devices, a, m)) if devices else (lambda f, a, m: f(a, m))
+    moving, losses = share(of_device, arrays, moving)
+    return eqx.combine(moving, still), losses

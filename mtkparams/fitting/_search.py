@@ -67,12 +67,10 @@ class Search:
 
     def _at_once(self, v: np.ndarray, number: int) -> tuple[Run, np.ndarray]:
         assert isinstance(self.method, AbstractMethod)
-        count, devices = len(v), jax.devices()
-        mesh = None
+        count, devices = len(v), tuple(jax.local_devices())
         if len(devices) > 1:
             # As many for each device: the last ones are computed twice.
             v = np.concatenate([v, np.tile(v[-1:], (-count % len(devices), 1))])
-            mesh = jax.make_mesh((len(devices),), ("starts",))
         z = self.landscape.coordinates.into(jnp.asarray(v))
         run = begin_all(self.method, self.landscape, z)
         watch = self.watch
@@ -85,7 +83,7 @@ class Search:
             limit=self.limit,
             patience=self.patience,
             watch=watch,
-            mesh=mesh,
+            devices=devices if len(devices) > 1 else (),
         )
         return jax.tree.map(lambda x: x[:count], run), losses[:count]
 
