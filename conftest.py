@@ -61,3 +61,10 @@ parsers = [fenced_examples, bare_examples, SkipParser()]
 pages = Sybil(parsers, pattern="*.md", fixtures=["user_of_page"])
 docstrings = Sybil(parsers, path="mtkparams", pattern="*.py", fixtures=["user_of_docstring"])
 pytest_collect_file = SybilCollection([pages, docstrings]).pytest()
+
+
+def pytest_collection_modifyitems(items):
+    """Pages are slow: each is a session from its top, most of them with solves that compile."""
+    for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker(pytest.mark.slow)

@@ -105,6 +105,7 @@ def test_arguments_without_derivatives():
     np.testing.assert_allclose(allowed, want.sum(0), atol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_guess_of_a_determined_system_does_not_matter():
     from mtkparams.blocks import analyse, solve_blocks
 

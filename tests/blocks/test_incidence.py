@@ -53,6 +53,7 @@ def test_operations_compute_what_the_function_does(name):
     np.testing.assert_allclose(found, f(jnp.asarray(POINT)), rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(sorted(functions.PIECES)), min_size=1, max_size=5),
     st.integers(0, 99),

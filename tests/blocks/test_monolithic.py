@@ -32,6 +32,7 @@ def over():
     )
 
 
+@pytest.mark.slow
 def test_more_equations_than_unknowns(over):
     p = jnp.array([3.0, 1.0, 2.0])
     found, forward, backward, hessian = over(p)
@@ -62,6 +63,7 @@ def test_more_equations_than_unknowns(over):
     np.testing.assert_allclose(hessian, difference, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_equations_that_contradict_each_other_have_no_solution(over):
     found, forward, backward, _ = over(jnp.array([3.0, 1.0, 2.5]))
     assert found.status.tolist() == [1]
@@ -70,6 +72,7 @@ def test_equations_that_contradict_each_other_have_no_solution(over):
         assert np.isnan(value).all()
 
 
+@pytest.mark.slow
 def test_fewer_equations_than_unknowns_give_the_nearest_solution():
     from mtkparams.blocks import least_squares
 

@@ -144,6 +144,7 @@ def chain(n):
     return fn
 
 
+@pytest.mark.slow
 def test_a_program_does_not_grow_with_the_number_of_blocks():
     from mtkparams.blocks import analyse, solve_blocks
 
@@ -159,6 +160,7 @@ def test_a_program_does_not_grow_with_the_number_of_blocks():
     assert count(300) == count(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sliced", [True, False])
 def test_a_long_chain_is_solved(sliced):
     from mtkparams.blocks import Settings, analyse, solve_blocks
@@ -177,6 +179,7 @@ def test_a_long_chain_is_solved(sliced):
     np.testing.assert_allclose(backward, want, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_many_different_blocks_share_an_iteration():
     from mtkparams.blocks import analyse, solve_blocks
 
@@ -305,6 +308,7 @@ def test_another_precision_than_analysed_is_solved_by_the_residual():
     np.testing.assert_allclose(scalars(found.u, p), 0, atol=5e-6)
 
 
+@pytest.mark.slow
 def test_kinds_in_no_order_take_turns():
     from mtkparams.blocks import analyse, solve_blocks
     from mtkparams.blocks._programs import ProgramPlan

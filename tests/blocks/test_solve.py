@@ -67,6 +67,7 @@ def failing(u, p):
     )
 
 
+@pytest.mark.slow
 def test_a_failed_block_spoils_only_what_reads_it(solver):
     guess, p = jnp.ones(4), jnp.array([4.0, 1.0, 4.0])
     found = solver(failing, guess, p)
@@ -204,6 +205,7 @@ def test_single_precision():
     np.testing.assert_allclose(found.u, EIGHT, rtol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_hard_member_of_a_batch_leaves_the_others_alone():
     from mtkparams.blocks import analyse, solve_blocks
 

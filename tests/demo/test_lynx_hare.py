@@ -103,6 +103,7 @@ def test_loss(point):
     assert demo.negative_log_likelihood(point).item() == pytest.approx(LOSS, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_gradient_in_reverse_mode_by_name(point):
     free, rest = mtk.partition(point, *demo.FREE)
     grads = eqx.filter_jit(eqx.filter_grad(loss_of_parts))(free, rest)

@@ -90,6 +90,7 @@ def test_a_method_that_cannot_be_kept_is_an_error(tmp_path):
         fit(tmp_path, method="L-BFGS-B")
 
 
+@pytest.mark.slow
 def test_many_starts_go_on_bit_for_bit(tmp_path):
     def many(folder, **options):
         values = {"a": np.linspace(-1.5, 1.5, 5), "b": np.linspace(2.0, -1.0, 5)}

@@ -83,6 +83,7 @@ def test_the_moments_of_adam_do_not_see_a_failed_gradient():
     np.testing.assert_allclose(result["x"], 0.9, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_solve_that_blows_up_is_counted(solve):
     """x' = k x^2 from 1 ends at t = 1 / k: from k = 0.1 long steps lead there."""
     system = mtk.System(

@@ -5,6 +5,7 @@ import numpy as np
 import mtkparams as mtk
 
 
+@pytest.mark.slow
 def test_a_rate_by_the_default_method(decay, times, solve):
     # x' = -p x, data exp(-2.5 t), start 0.5.
     data = {"t": times, "x": np.exp(-2.5 * times)}

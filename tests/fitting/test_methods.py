@@ -73,6 +73,7 @@ def test_least_squares(bowl, method, coordinates):
     np.testing.assert_allclose(result.v, BEST, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_units_do_not_change_the_default_method():
     """The same problem with a parameter in micro- and in megaunits takes the same path."""
     x = jnp.linspace(0.0, 3.0, 12)
@@ -211,6 +212,7 @@ def test_a_second_fit_compiles_nothing(bowl):
     assert len(traces) - first <= 2
 
 
+@pytest.mark.slow
 def test_single_precision():
     x = jnp.linspace(0, 3, 12, dtype=np.float32)
     y = np.float32(3) * jnp.exp(np.float32(-0.8) * x)

@@ -24,6 +24,7 @@ def standard_errors(result, v):
     return list(mtk.fitting.uncertainty(result.objective, v).stderr.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STARTS)
 def test_certified_parameters(name):
     data = getattr(certified, name)
@@ -40,6 +41,7 @@ def test_certified_parameters(name):
     np.testing.assert_allclose(2 * result.starts.loss, data.rss, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_certified_parameters_through_a_solve():
     """Misra1a as the equation that its model solves: y' = b2 (b1 - y), y(0) = 0."""
     data, starts = certified.MISRA1A, STARTS["MISRA1A"]

@@ -48,6 +48,7 @@ def test_densities_are_those_of_scipy(likelihood, data, times):
     np.testing.assert_allclose(log_density, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_all_modes_give_one_derivative(likelihood):
     v = jnp.asarray([*V, 0.15])
 
@@ -69,6 +70,7 @@ def test_all_modes_give_one_derivative(likelihood):
     np.testing.assert_allclose(finite_second, second[0], rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_reverse_mode_gives_the_same(decay, data, solve):
     gradients = []
     for mode in ("forward", "reverse"):
@@ -78,6 +80,7 @@ def test_reverse_mode_gives_the_same(decay, data, solve):
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_failed_solve_is_infinitely_bad(decay, solve):
     blow_up = mtk.System(
         parameters={"k": 0.1},
@@ -148,6 +151,7 @@ def test_a_file_and_a_frame(decay, data, solve, tmp_path):
     np.testing.assert_allclose(values[:2], values[2], rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_conditions_share_parameters(decay, times, solve):
     conditions = {
         "low": {"x": 1.0},
@@ -232,6 +236,7 @@ def test_priors(times, data, solve):
         objective(problem, data, priors={"gian": 3.0}, **options)
 
 
+@pytest.mark.slow
 def test_a_loss_of_the_solution(decay, solve):
     one = objective(
         decay, loss=lambda s: s["y"][-1] ** 2, saveat=[2.0], free=["k", "gain"], **solve

@@ -23,6 +23,7 @@ def written(figure):
     return file.getvalue().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_data_fit_band_and_residuals(fit, times):
     figure = fit.plot()
     assert written(figure)

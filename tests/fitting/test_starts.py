@@ -30,6 +30,7 @@ def problem():
     return mtk.ODEProblem(growth, {}, (0.0, 2.0))
 
 
+@pytest.mark.slow
 def test_of_a_hundred_solves_twenty_blow_up(problem):
     random = np.random.default_rng(0)
     good, bad = random.uniform(0.05, 0.45, 80), random.uniform(0.6, 2.0, 20)

@@ -109,6 +109,7 @@ def test_errors_of_what_is_computed_from_the_values(misra1a):
     assert str(misra1a.estimate("b1")) == "238.94 ± 2.71"
 
 
+@pytest.mark.slow
 def test_open_directions_of_an_equation_are_named(decay_fit):
     # Only gain * x(0) shows in y.
     assert decay_fit.uncertainty.directions[0].kind == "product"
@@ -127,6 +128,7 @@ def test_open_directions_of_an_equation_are_named(decay_fit):
     assert half.stderr == pytest.approx(np.log(2) / k**2 * decay_fit.stderr["k"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_bands(decay_fit):
     ts = np.linspace(0.0, 3.0, 4)
     band = decay_fit.bands(ts)[""]["y"]
@@ -138,6 +140,7 @@ def test_bands(decay_fit):
     assert decay_fit.bands()[""]["y"].ts.shape == (200,)
 
 
+@pytest.mark.slow
 def test_profiles_of_a_fit(decay_fit):
     found = decay_fit.profile(["k", "sigma"])
     low, high = found.interval["sigma"]
@@ -155,6 +158,7 @@ def test_profiles_of_a_fit(decay_fit):
         decay_fit.profile("k", level=95.0)
 
 
+@pytest.mark.slow
 def test_the_hessian_of_an_objective_in_reverse_mode(decay_fit):
     objective = dataclasses.replace(decay_fit.objective, mode="reverse")
     errors = mtk.fitting.uncertainty(objective, decay_fit.v, start=decay_fit.start)

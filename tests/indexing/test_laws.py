@@ -34,6 +34,7 @@ def values_of(spec, seed):
     return jax.tree.map(lambda name: jnp.asarray(rng.uniform(1, 9, NAMES[name])), spec)
 
 
+@pytest.mark.slow
 @hypothesis.given(leaves(NAMES), st.integers(0, 3), st.integers(0, 99))
 def test_read_what_was_written(problem, names, shape, seed):
     spec = nested(names, shape)

@@ -174,6 +174,7 @@ def test_more_equations_than_unknowns():
         np.testing.assert_allclose(slope, [0.1, 0.3], atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::mtkparams.errors.UnderdeterminedWarning")
 def test_fewer_equations_than_unknowns():
     """The point of a circle nearest to the guess lies on the ray through it: r g / |g|."""
@@ -188,6 +189,7 @@ def test_fewer_equations_than_unknowns():
         np.testing.assert_allclose(slope, expected, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_condition_too_many():
     """What is given twice over: the derivative is that of the block, as long as nothing contradicts."""
     problem = mtk.ODEProblem(cubic_chain(), {"y": 1.0})

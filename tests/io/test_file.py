@@ -96,6 +96,7 @@ def declarations(draw):
     return found | {mtk.Initial(name): np.zeros(draw(st.sampled_from(SHAPES))) for name in initials}
 
 
+@pytest.mark.slow
 @given(declarations(), st.sampled_from(((), (2,), (0,), (2, 1))), st.integers(0, 9))
 @settings(max_examples=25)
 def test_what_is_saved_is_what_is_loaded(tmp_path_factory, bits, declared, lead, seed):
@@ -111,6 +112,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path_factory, bits, declared, lead,
         assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 @given(declarations(), st.sampled_from(((), (2,), (0,))), st.integers(0, 9), st.randoms())
 @settings(max_examples=25)
 def test_by_name_into_another_order_and_back(tmp_path_factory, bits, declared, lead, seed, random):

@@ -210,6 +210,7 @@ def test_unknowns_that_contradict_themselves():
         Unknown(shape=(-1,))
 
 
+@pytest.mark.slow
 def test_an_algebraic_unknown_is_solved_beside_the_others():
     square = System(
         unknowns={"x": 1.0, "y": Unknown(guess=1.0)},

@@ -66,6 +66,7 @@ def test_density_integrates_to_one():
     np.testing.assert_allclose(np.trapezoid(np.exp(log_jacobian) / 4.0, z), 1.0, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_derivatives_forward_reverse_and_finite_differences(p):
     z = mtk.to_unconstrained(p) + 0.1
     f = jax.jit(lambda z: mtk.from_unconstrained(p, z) ** 2)

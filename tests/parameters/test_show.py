@@ -590,6 +590,7 @@ class Counting:
     array = asarray
 
 
+@pytest.mark.slow
 def test_of_many_names_only_those_shown_are_looked_at(monkeypatch):
     p = mtk.parameters({f"k{i}": float(i) for i in range(10_000)})
     copies = Counting()

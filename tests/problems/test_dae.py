@@ -138,6 +138,7 @@ def multi_z(ts):
     return 2 * ts + 0.5 * np.exp(-ts)
 
 
+@pytest.mark.slow
 def test_steps_that_are_longer_than_branches_are_apart(multi):
     options: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-6, "dense": True, "max_steps": 32}
     solution = mtk.solve(multi, TSIT, saveat=MULTI_TS, **options)
@@ -193,6 +194,7 @@ def check_jump(solution):
     np.testing.assert_allclose(solution["x"], exact, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_input_that_jumps(jump):
     check_jump(mtk.solve(jump, TSIT, saveat=[0.5, 1.5, 2.0], rtol=1e-7))
 

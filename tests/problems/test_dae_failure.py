@@ -36,6 +36,7 @@ LOST = (
 )
 
 
+@pytest.mark.slow
 def test_the_block_is_named(fold):
     with pytest.raises(errors.SolveError, match=LOST.format(r" after t = 2(\.0+\d*)?")):
         mtk.solve(fold, TSIT)
@@ -48,6 +49,7 @@ def test_the_block_is_named_by_other_solvers(fold, solver):
         mtk.solve(fold, solver, max_steps=3000)
 
 
+@pytest.mark.slow
 def test_the_block_is_named_under_jit(fold):
     final = lambda k: mtk.solve(remake(fold, {"k": k}), TSIT)["z"][-1]
     run = eqx.filter_jit(final)

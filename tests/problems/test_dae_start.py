@@ -28,6 +28,7 @@ def root():
     return ODEProblem(system, {}, (0.0, 1.0))
 
 
+@pytest.mark.slow
 def test_what_was_found_is_in_the_solution(root):
     solution = mtk.solve(root, TSIT)
     np.testing.assert_allclose(solution["z"], [2.0, 2.0], rtol=1e-14)
@@ -81,6 +82,7 @@ def test_members_without_a_start(root, forward):
     assert (result == diffrax.RESULTS.successful).tolist() == (~bad).tolist()
 
 
+@pytest.mark.slow
 def test_a_singular_matrix_at_the_start():
     """Two currents, of which both equations give the sum: index 1 by structure, and not by value."""
     system = System(

@@ -84,6 +84,7 @@ def test_failed_members(ensemble):
     assert (len(good), repr(good)) == (4, "Ensemble(4 members; k)")
 
 
+@pytest.mark.slow
 def test_errors_name_the_failed_members(problem):
     values = {"k": [0.1, 1.0, 2.0, 0.2, 3.0, 4.0], "x": np.ones(6)}
     with pytest.raises(errors.SolveError) as caught:
@@ -111,6 +112,7 @@ def test_all_kinds_of_values(problem):
     np.testing.assert_allclose(ensemble["x"][:, -1], exact(np.array([0.05, 0.2]), 1.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batches_of_problems(problem):
     ks = [0.1, 0.2, 0.3]
     right = exact(np.array(ks), 1.5)
@@ -128,6 +130,7 @@ def test_batches_of_problems(problem):
         solve_ensemble(batch, {"x": [1.0, 2.0]}, TSIT)
 
 
+@pytest.mark.slow
 def test_networks():
     keys = jax.random.split(jax.random.key(0), 3)
     make = lambda key: eqx.nn.MLP(1, 1, 3, 1, activation=jnp.tanh, key=key)
@@ -172,6 +175,7 @@ def test_a_lambda_written_anew_is_not_compiled_anew(problem):
     assert compilations(lambda: run(ks + 0.1)) <= 1  # the sum, unless it was compiled before
 
 
+@pytest.mark.slow
 def test_between_save_times(problem):
     ensemble = solve_ensemble(problem, {"k": [0.1, 0.2]}, TSIT, dense=True, max_steps=50)
     np.testing.assert_allclose(ensemble(0.7, "x"), exact(np.array([0.1, 0.2]), 0.7), rtol=1e-4)
@@ -215,6 +219,7 @@ def test_plans(size, chunk, count):
     assert len(plan.devices) == min(size, count)
 
 
+@pytest.mark.slow
 def test_a_bound_in_bytes(problem):
     """What XLA reserves: 64 members of 100 times and values, at once or ten at a time."""
     ts = np.linspace(0.0, 1.5, 100)
@@ -235,6 +240,7 @@ def test_a_bound_in_bytes(problem):
 # Derivatives
 
 
+@pytest.mark.slow
 def test_failed_members_have_derivatives_that_are_not_numbers(problem):
     """In chunks, and shared values get the derivative of the members that arrived."""
 

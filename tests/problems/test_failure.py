@@ -55,6 +55,7 @@ def test_errors(blow_up, not_a_number):
         mtk.solve(blow_up, TSIT, max_steps=5)
 
 
+@pytest.mark.slow
 def test_the_same_text_under_jit(blow_up):
     final = lambda k: mtk.solve(remake(blow_up, {"k": k}), TSIT)["x"][-1]
     with pytest.raises(Exception, match=BLOWS_UP):

@@ -83,6 +83,7 @@ def test_values_of_unknowns_are_where_it_starts():
     assert mtk.solve(mtk.NonlinearProblem(declared))["x"] == pytest.approx(np.sqrt(2.0))
 
 
+@pytest.mark.slow
 def test_eight_equations():
     """ModelingToolkit.jl, test/scc_nonlinear_problem.jl: blocks of 2, 3 and 3, the last one linear."""
     mixed = jnp.array([[1.0, 1, 1, 1, 1], [1, 1, 1, 2, 1], [1, 2, 3, 5, 6]])
@@ -139,6 +140,7 @@ def reactor() -> mtk.System:
     )
 
 
+@pytest.mark.slow
 def test_steady_state():
     problem = mtk.NonlinearProblem.steady(mtk.ODEProblem(reactor()))
     solution = mtk.solve(problem)

@@ -111,6 +111,7 @@ def test_between_save_times(dense):
         dense(2.5, "x")
 
 
+@pytest.mark.slow
 def test_batch(batch):
     x = 2 * np.exp(-np.outer([0.5, 1.0], TS))
     np.testing.assert_allclose(batch["x"], x, rtol=1e-5)

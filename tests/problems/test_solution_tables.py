@@ -139,6 +139,7 @@ def test_plot(solution, batch):
     pyplot.close("all")
 
 
+@pytest.mark.slow
 def test_plot_of_a_band(solve):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     many = solve[1](jnp.append(jnp.linspace(0.5, 1.0, 24), jnp.nan))

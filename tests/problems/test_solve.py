@@ -111,6 +111,7 @@ def test_array_unknowns():
     np.testing.assert_allclose(solution["n"][-1], 1.5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_vector_field_from_a_module():
     layer = eqx.nn.MLP(1, 1, 4, 1, key=jax.random.key(0))
     system = System(

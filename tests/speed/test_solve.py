@@ -91,6 +91,7 @@ def test_a_gradient_step_of_a_solve_that_may_fail(problem):
     assert ours <= 1.05 * theirs
 
 
+@pytest.mark.slow
 def test_an_ensemble(problem):
     """In chunks, against the same chunks by hand. Ours makes NaN of failed members besides."""
     rates = jnp.tile(problem.p.tunable[None], (40, 1))

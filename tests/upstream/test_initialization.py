@@ -74,6 +74,7 @@ def test_derivative_at_the_start():
     assert init["x"] * (10.0 - 0.5) - 5.0 == pytest.approx(0.0, abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_the_guess_chooses_the_sign(sign):
     system = mtk.System(
@@ -186,6 +187,7 @@ def test_new_initial_values():
     assert mtk.initialize(mtk.remake(problem, p=p))["y2"] == pytest.approx(np.sqrt(2.75))
 
 
+@pytest.mark.slow
 def test_what_was_found_passes_a_check():
     system = line(q=2.0)
     init = initialized(system)
@@ -195,6 +197,7 @@ def test_what_was_found_passes_a_check():
     assert taken["y"][0] == pytest.approx(float(init["y"]), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_conserved_quantity_from_initial_values():
     """Gamma = X1 + X2 at the start, declared as dependent on initial values."""
     system = mtk.System(

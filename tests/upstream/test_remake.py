@@ -120,6 +120,7 @@ def test_the_solve_starts_at_the_new_values():
         assert (a[0], b[0]) == (2.0, 3.0)
 
 
+@pytest.mark.slow
 def test_a_fit_through_remake():
     ts = jnp.arange(0.0, 10.5, 0.5)
     data = jnp.exp(-2.5 * ts)
