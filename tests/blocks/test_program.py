@@ -239,7 +239,7 @@ def hubs(u, p):
     [
         pytest.param(ring, 22, np.array(0.7), 3, marks=pytest.mark.slow),
         (scalars, 12, np.array([0.4, 0.8, 1.1]), 12),
-        (hubs, 11, np.array([0.4, 0.8, 1.1, 0.6, 0.3]), 8),
+        pytest.param(hubs, 11, np.array([0.4, 0.8, 1.1, 0.6, 0.3]), 8, marks=pytest.mark.slow),
     ],
 )
 def test_systems_of_many_shapes(fn, n, p, blocks):

@@ -1,6 +1,7 @@
 """Fits that recover what made the data, by every kind of method."""
 
 import numpy as np
+import pytest
 
 import mtkparams as mtk
 
