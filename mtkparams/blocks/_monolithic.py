@@ -10,6 +10,7 @@ from jax import lax
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array
 
+from ._doubt import doubtful
 from ._found import Found
 from ._implicit import Factorize, Residual, Solves, implicit
 from ._newton import FAILED, SINGULAR, Root, solve_nonlinear
@@ -29,7 +30,14 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
 
     def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
         near, steps = _newton(fn, guess, args, tol)
-        return _verdict(_finish(fn, near, args, tol, steps), fn, args)
+        u, lost, report = _verdict(_finish(fn, near, args, tol, steps), fn, args)
+        if settings.doubt:
+            solve = _dense(fn)(u, args, lost > 0).solve
+            doubt = jnp.any(doubtful(fn, solve, u, args) & (lost == 0))
+            lost = jnp.where(doubt & (lost == 0), 2, lost)
+            status, *others = report
+            report = (jnp.where(doubt, SINGULAR, status).astype(status.dtype), *others)
+        return u, lost, report
 
     u, report = implicit(find, fn, _dense(fn), guess, args)
     return Found(u, *report, caches=())

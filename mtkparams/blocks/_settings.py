@@ -24,6 +24,7 @@ class Settings:
     - `max_steps`: evaluations of the residual of a block before it counts as failed.
     - `sliced`: each block is evaluated by a program of its own, cut out of the residual. If not, or if
       there would be too many programs, by the whole residual, of which it takes its rows.
+    - `doubt`: also look for roots whose slope is lost in rounding, which takes one more linear solve.
     """
 
     rtol: float | None = None
@@ -31,6 +32,7 @@ class Settings:
     residual: float | None = None
     max_steps: int = 60
     sliced: bool = True
+    doubt: bool = False
 
 
 class Tolerances(NamedTuple):

@@ -145,7 +145,11 @@ def _search(
 
 def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit) -> Found:
     settings = Settings(
-        rtol=options.rtol, atol=options.atol, residual=options.rtol, max_steps=options.max_steps
+        rtol=options.rtol,
+        atol=options.atol,
+        residual=options.rtol,
+        max_steps=options.max_steps,
+        doubt=True,
     )
     if own.structure is None:
         return Found(guess, *_nothing(guess.dtype), caches=())

@@ -180,3 +180,24 @@ def test_wrong_calls():
     missing = mtk.System(unknowns={"x": mtk.Unknown()}, residuals=lambda t, u, p: {"e": u.x - 1.0})
     with pytest.raises(errors.MissingGuessError, match="'x'"):
         mtk.NonlinearProblem(missing)
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_a_guess_within_rounding_of_a_double_root_has_no_slope(blocks):
+    circle = mtk.System(
+        parameters={"r": 1.0, "x": 1.0},
+        unknowns={"y": mtk.Unknown(guess=1e-9)},
+        residuals=lambda t, u, p: {"circle": p.x**2 + u.y**2 - p.r**2},
+    )
+    problem = mtk.NonlinearProblem(circle)
+
+    def height(r):
+        changed = mtk.remake(problem, {"r": r})
+        return mtk.solve(changed, throw=False, blocks=blocks)["y"]
+
+    # The residual is zero there to the last digit, and 1 / y a billion: the true slope is infinite.
+    assert np.isnan(jax.grad(height)(1.0))
+    with pytest.raises(errors.InitializationError, match="a root with a singular Jacobian"):
+        mtk.solve(problem, blocks=blocks)
+    r = 1.0 + 1e-6
+    np.testing.assert_allclose(jax.grad(height)(r), r / np.sqrt(r**2 - 1), rtol=1e-6)
