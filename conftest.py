@@ -64,7 +64,10 @@ pytest_collect_file = SybilCollection([pages, docstrings]).pytest()
 
 
 def pytest_collection_modifyitems(items):
-    """Pages are slow: each is a session from its top, most of them with solves that compile."""
+    """Pages are slow, and so are the examples of the chapters that solve: each compiles its own."""
+    solving = ("fitting", "initialization", "problems")
     for item in items:
-        if item.path.suffix == ".md":
+        if item.path.suffix == ".md" or (
+            item.path.parts[-3:-2] == ("mtkparams",) and item.path.parts[-2] in solving
+        ):
             item.add_marker(pytest.mark.slow)

@@ -265,6 +265,7 @@ def test_systems_of_many_shapes(fn, n, p, blocks):
     np.testing.assert_allclose(backward, want, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_second_derivatives_through_what_blocks_leave_behind():
     from mtkparams.blocks import analyse, solve_blocks
 

@@ -215,6 +215,7 @@ def test_program_prints_a_report_and_saves_a_picture(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["matplotlib", "tqdm"])
 def test_program_runs_without_the_extra(missing, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, missing, None)  # now its import fails

@@ -39,6 +39,7 @@ def stopped(folder, at, error=None):
         fit(folder, callback=callback, every=1)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_bit_for_bit(tmp_path, uninterrupted):
     stopped(tmp_path, 40)
     stopped(tmp_path, 41)  # and again, before the next checkpoint

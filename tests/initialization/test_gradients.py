@@ -210,6 +210,7 @@ def test_donated_problems():
     eat(init)  # no buffer is in it twice
 
 
+@pytest.mark.slow
 def test_batches():
     """A member is what it is alone, whatever portion the batch is over."""
     v = start()[None] + jnp.linspace(0, 0.2, 3)[:, None]

@@ -357,6 +357,7 @@ def test_a_double_root_behind_rounding():
 # Compiling
 
 
+@pytest.mark.slow
 def test_values_and_guesses_never_retrace():
     start = mtk.ODEProblem(cubic_chain())
     traces = []

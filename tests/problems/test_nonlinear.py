@@ -182,6 +182,7 @@ def test_wrong_calls():
         mtk.NonlinearProblem(missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [True, False])
 def test_a_guess_within_rounding_of_a_double_root_has_no_slope(blocks):
     circle = mtk.System(

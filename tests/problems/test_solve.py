@@ -154,6 +154,7 @@ def test_gradients(final_hares):
 # Compilation
 
 
+@pytest.mark.slow
 def test_equal_systems_and_new_values_share_one_compilation():
     traces = []
 
