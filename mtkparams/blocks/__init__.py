@@ -16,4 +16,5 @@ from ._monolithic import least_squares as least_squares
 from ._monolithic import solve_whole as solve_whole
 from ._nodes import Op as Op
 from ._settings import Settings as Settings
+from ._sizes import sizes as sizes
 from ._solve import solve_blocks as solve_blocks

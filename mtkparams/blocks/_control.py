@@ -12,6 +12,7 @@ from jax.extend.core import JaxprEqn
 from . import _ops
 from ._builder import Builder, Rule, mutates
 from ._linear import closed
+from ._lines import batches
 from ._nodes import CLOSED, NONE, Ids, Sparse
 
 # Equations of a loop's body times its length: up to here a loop is followed step by step.
@@ -44,7 +45,7 @@ def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     return _ops.whole(b.nodes, eqn, operands, sources)
 
 
-def _counts(p: Mapping[str, Any]) -> tuple[int, int]:
+def counts(p: Mapping[str, Any]) -> tuple[int, int]:
     """How many operands of a scan are constants, and how many are the carry."""
     if "num_consts" in p:
         return p["num_consts"], p["num_carry"]
@@ -52,8 +53,15 @@ def _counts(p: Mapping[str, Any]) -> tuple[int, int]:
     return len(fixed), len(carried)
 
 
+def sequences_of(eqn: JaxprEqn) -> range:
+    """Which operands a loop takes slice by slice, all with the same function."""
+    if eqn.primitive.name != "scan":
+        return range(0)
+    return range(sum(counts(eqn.params)), len(eqn.invars))
+
+
 def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list[Ids]:
-    fixed, carried = _counts(p)
+    fixed, carried = counts(p)
     consts, carry = operands[:fixed], operands[fixed : fixed + carried]
     xs = operands[fixed + carried :]
     length = p["length"]
@@ -71,7 +79,7 @@ def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list
 
 def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list[Ids]:
     """A long loop: its carry may depend on anything from any step, results on their own step's slices."""
-    (fixed, carried), length = _counts(p), p["length"]
+    (fixed, carried), length = counts(p), p["length"]
     consts, carry = operands[:fixed], operands[fixed : fixed + carried]
     xs = operands[fixed + carried :]
     # What the body does to a carry and to slices of which nothing is known.
@@ -81,20 +89,21 @@ def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> l
     state = sum(o.size for o in carry)
     relation = relation.astype(np.int32)
     reach = closed(relation[:state, given : given + state])
-    merged = [b.nodes.junction(x.reshape(length, -1).T) for x in xs]
+    slices = [batches(x, x.ndim - 1) for x in xs]
+    merged = [b.nodes.junction(x.T) for x in slices]
     merged = flat(merged)
     through = reach @ relation[:state]
     into = sp.hstack([through[:, :given], reach, through[:, given + state :]]).tocsr()
     held = joined(b, into, flat([*consts, *carry, merged]))
     # Each step's results read the constants, the carry (of any step), and their own slices.
-    slices = [x.reshape(length, -1) for x in xs]
     table = np.concatenate([np.empty((length, 0), np.int64), *slices], 1)
     kept = relation[state:]
     inputs = np.concatenate(
         [np.broadcast_to(flat([*consts, held]), (length, given + state)), table], 1
     )
-    counts = np.tile(np.diff(kept.indptr), length)
-    made = b.nodes.junctions(counts, inputs[:, kept.indices].ravel()).reshape(length, -1)
+    each = np.tile(np.diff(kept.indptr), length)
+    made = b.nodes.junctions(each, inputs[:, kept.indices].ravel())
+    made = made.reshape(length, kept.shape[0])
     outs = np.cumsum([o.size for o in carry])
     body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
     widths = [int(np.prod(v.aval.shape, dtype=int)) for v in body.outvars[carried:]]

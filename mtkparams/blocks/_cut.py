@@ -9,13 +9,14 @@ before the first block.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ._control import sequences_of
 from ._nodes import JUNCTION
-from ._program import Element, Program, Ref, Row, Step, Where, Whole
+from ._program import Element, Part, Program, Ref, Row, Step, Where, Whole
 
 # Recomputing this many operations costs no more than keeping their result.
 _CHEAP = 16
@@ -31,7 +32,9 @@ class Cut:
     - `program`: the same object for all blocks that compute the same.
     - `read`: nodes that it reads while blocks are solved: those of earlier blocks, and others where
       another block of the same program has one of an earlier block in that place.
-    - `given`: nodes that depend on no unknown, `arrays`: arrays of such nodes.
+    - `given`: nodes that depend on no unknown.
+    - `arrays`: arrays of nodes that it takes as they stand: such as depend on no unknown, and fillers
+      for the places that do not matter to it.
     - `left`: the nodes that it leaves behind.
     """
 
@@ -179,23 +182,44 @@ class _One:
         """Whether an operand is given as it stands."""
         return operand.size == 0 or bool((self.c.owner_array[operand] < 0).all())
 
+    def array(self, nodes: np.ndarray) -> int:
+        """The number of an array of nodes that is taken as it stands."""
+        self.arrays.append(nodes)
+        return len(self.arrays) - 1
+
     def element(self, number: int, op: Any, node: int) -> Ref:
         if number not in self.calls:
             matter = self.matter(number, op)
             operands: list[Any] = []
-            for operand in op.operands:
-                if self.as_array(operand):
-                    operands.append(len(self.arrays))
-                    self.arrays.append(operand)
+            sequences = sequences_of(op.equation)
+            for i, operand in enumerate(op.operands):
+                if self.as_array(operand) or not any(n in matter for n in operand.ravel().tolist()):
+                    operands.append(self.array(operand))
                     continue
-                places = [
-                    (i, self.refs[n]) for i, n in enumerate(operand.ravel().tolist()) if n in matter
-                ]
-                operands.append((tuple(i for i, _ in places), tuple(r for _, r in places)))
+                nodes = (
+                    operand.reshape(len(operand), -1) if i in sequences else operand.reshape(1, -1)
+                )
+                places = _nearest(nodes, matter)
+                refs = tuple(self.refs[nodes.flat[n]] for n in places.values())
+                rest = None if len(places) == operand.size else self.array(operand)
+                operands.append(Part(tuple(places), refs, rest))
             step = Whole(op, tuple(operands))
             self.calls[number] = self.append(step, (self.c.op_key[number], step.operands))[1]
         call = self.calls[number]
         return self.append(Element(call, self.c.place[node]), (-1, call, self.c.place[node]))
+
+
+def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
+    """For each place, if there is one, the nearest place in its column that matters; itself if it does."""
+    matters = np.array([n in matter for n in nodes.ravel().tolist()], bool).reshape(nodes.shape)
+    steps, width = nodes.shape
+    found: dict[int, int] = {}
+    for column in np.flatnonzero(matters.any(0)).tolist():
+        rows = np.flatnonzero(matters[:, column])
+        nearest = rows[np.argmin(np.abs(np.arange(steps)[:, None] - rows), axis=1)]
+        for row in range(steps):
+            found[row * width + column] = int(nearest[row]) * width + column
+    return dict(sorted(found.items()))
 
 
 def _needed(graph: Any) -> np.ndarray:
@@ -288,7 +312,7 @@ def _program(one: _One, is_read: np.ndarray) -> Program:
         return Whole(
             step.op,
             tuple(
-                o if isinstance(o, int) else (o[0], tuple(parted(r) for r in o[1]))
+                o if isinstance(o, int) else o._replace(refs=tuple(parted(r) for r in o.refs))
                 for o in step.operands
             ),
         )

@@ -7,47 +7,58 @@ one makes no step to tell by: the residual is zero, and the slope whatever the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ._implicit import Residual
+from ._settings import Tolerances
+from ._small_linear import times
 
-# Directions in which the size of an equation's terms is looked for.
-_PROBES = 4
-# What rounding may do to a residual, in units of its largest term times the precision.
-_ROUNDING = 30.0
+# What rounding may do to a residual, in units of the size of its terms times the precision. An equation
+# of a few operations is known to about one such unit, and each operation more adds one at most.
+_ROUNDING = 16.0
+# Slopes are asked for no farther away than this part of an unknown: the equations may end there.
+_NEAR = 0.01
+
+
+def rounding_level(sizes: Float[Array, "m batch"], tol: Tolerances) -> Float[Array, "m batch"]:
+    """What rounding may do to equations whose terms are that large."""
+    return _ROUNDING * tol.eps * sizes
 
 
 def doubtful(
-    residual: Residual, solve: Callable[[Array], Array], u: Float[Array, " n"], args: Any
-) -> Bool[Array, " n"]:
-    """Which equations are far from straight over the distance that rounding can move the root.
+    pushed: Callable[[Array, Array], Array],
+    inverted: Float[Array, "m m batch"],
+    jacobian: Float[Array, "m m batch"],
+    x: Float[Array, "m batch"],
+    units: Float[Array, "m batch"],
+    level: Float[Array, "m batch"],
+    tol: Tolerances,
+) -> Bool[Array, " batch"]:
+    """Which systems have another slope where rounding can move their root to.
+
+    For each unknown it looks where the worst of all roundings moves that one farthest. By Newton and
+    Kantorovich there is one root, and a simple one, as long as the Jacobian changes by less than half on
+    the way; a double root is twice as far as where it changes by as much as it is.
 
     **Arguments:**
 
-    - `residual`: what is zero at `u`.
-    - `solve`: a solve with its Jacobian there.
+    - `pushed`: the Jacobian at a point times a vector.
+    - `inverted`, `jacobian`: the Jacobian at `x`, and its inverse.
+    - `units`: a length in which to measure each unknown; zero if there is none.
+    - `level`: what rounding may do to each equation.
     """
-    u, args = jax.tree.map(
-        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (u, args)
-    )
-    smooth, rest = eqx.partition(args, eqx.is_inexact_array)
-    f = lambda u, smooth: residual(u, eqx.combine(smooth, rest))
-    value, push = jax.linearize(f, u, smooth)
-    # How much an equation changes with all that it reads, each times what it is. With all signs, so
-    # that terms which cancel do not cancel here.
-    random = np.random.default_rng(0)
-    signs = jax.tree.map(
-        lambda x: jnp.asarray(random.choice([-1.0, 1.0], (_PROBES, *x.shape)), x.dtype), (u, smooth)
-    )
-    along = lambda s: push(*jax.tree.map(jnp.multiply, s, (u, smooth)))
-    size = jnp.max(jnp.abs(jax.vmap(along)(signs)), axis=0)
-    noise = _ROUNDING * float(jnp.finfo(u.dtype).eps) * jnp.where(jnp.isfinite(size), size, 0)
-    moved = f(u + solve(noise), smooth)
-    return jnp.abs(moved - value - noise) > 0.5 * noise
+    farthest = times(jnp.abs(inverted), level)
+    clearly = 8 * tol.eps * times(jnp.abs(inverted), times(jnp.abs(jacobian), farthest))
+
+    def turned(row: Float[Array, "m batch"]) -> Bool[Array, " batch"]:
+        push = jnp.where(row < 0, -level, level)
+        step = times(inverted, push)
+        room = jnp.where(units > 0, _NEAR * units / jnp.abs(step), jnp.inf)
+        part = jnp.minimum(1, jnp.min(jnp.where(jnp.isnan(room), jnp.inf, room), 0))[None]
+        change = times(inverted, pushed(x + part * step, step) - push)
+        # The change is as good as proportional to the distance.
+        return jnp.any(~(jnp.abs(change) <= part * farthest + clearly), 0)
+
+    return jnp.any(jax.vmap(turned)(inverted), 0)

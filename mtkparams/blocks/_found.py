@@ -12,11 +12,13 @@ class Found(eqx.Module):
     **Attributes:**
 
     - `u`: the unknowns, `(n,)`; NaN, and with NaN derivatives, where a block failed or was blocked.
-    - `status`: for each block 0 solved, 1 failed, 2 blocked by an earlier failure, 3 singular: the
-      value is a root, and has no derivative (NaN).
+    - `status`: for each block 0 solved; 1 failed; 2 blocked by an earlier failure; 3 singular: the
+      value is a root, and has no derivative (NaN); 4 reads a singular one: a root that has no
+      derivative for that reason (NaN).
     - `iterations`: evaluations of each block's residual; 1 for affine ones.
     - `residual`: the largest entry of each block's residual at `u`, or where the search ended.
-    - `condition`: Skeel's condition number of each block's Jacobian.
+    - `condition`: a bound of the condition number of each block's Jacobian, in the best of all units
+      of its equations and unknowns.
     - `caches`: earlier results that later blocks read: all unknowns, and what was computed from them
       once for several blocks. They are results only: nothing reads a cache of an earlier solve.
 

@@ -1,10 +1,11 @@
-"""What depends on no unknown: arguments, constants, and all that is computed from them alone."""
+"""What blocks are given: all that depends on no unknown, and fillers for what does not matter to them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from jax import lax
 from jaxtyping import Array
 
 from ._nodes import CONSTANT
+from ._sizes import sizes
 
 
 class Given:
@@ -20,30 +22,88 @@ class Given:
     **Arguments:**
 
     - `graph`: an element graph.
-    - `nodes`: numbers of nodes that depend on no unknown.
+    - `nodes`: numbers of nodes.
+    - `moves`: for each node whether it depends on an unknown. Such nodes are computed as they are at some
+      point, and as constants: they stand where what is in a place does not matter, as long as it is
+      something that the function there is made for.
     """
 
-    def __init__(self, graph: Any, nodes: np.ndarray):
+    def __init__(self, graph: Any, nodes: np.ndarray, moves: np.ndarray):
+        still = _Computed(graph, _fully(graph, nodes[~moves[nodes]], moves))
+        self.still = still
+        fillers = [nodes, *still.operands]
+        fillers = np.unique(np.concatenate(fillers))
+        fillers = fillers[moves[fillers]]
+        every = np.zeros_like(moves)
+        self.filled = _Computed(graph, _fully(graph, fillers, every)) if fillers.size else None
+
+    def evaluate(self, args: Any, u: Array) -> Values:
+        """All the values, for these arguments, and with fillers as they are at these unknowns."""
+        return self.still.evaluate(args, u, self._filled(args, u))
+
+    def sizes(self, args: Any, u: Array) -> Values:
+        """How large the terms of these values are."""
+        filled = self._filled(args, u)
+        stores = sizes(lambda args: self.still.evaluate(args, u, filled).stores, args)
+        return Values(self.still, stores, filled)
+
+    def _filled(self, args: Any, u: Array) -> Values | None:
+        if self.filled is None:
+            return None
+        constant = lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x
+        args, u = jax.tree.map(constant, (args, u))
+        return self.filled.evaluate(args, u, None)
+
+
+def _fully(graph: Any, nodes: np.ndarray, but: np.ndarray) -> np.ndarray:
+    """The nodes and all that it takes to compute them, all operands of whole operations among that.
+
+    **Arguments:**
+
+    - `but`: which nodes come from elsewhere if they are no more than operands that do not matter.
+    """
+    while nodes.size:
+        needed = graph.needed(nodes)
+        wholes = np.unique(graph.op[needed])
+        wholes = [k for k in wholes[wholes >= 0].tolist() if graph.ops[k].kind == "whole"]
+        operands = [o.ravel() for k in wholes for o in graph.ops[k].operands]
+        more = np.unique(np.concatenate([*operands, np.empty(0, np.int64)]))
+        more = np.setdiff1d(more[~but[more]], needed)
+        if not more.size:
+            return needed
+        nodes = np.concatenate([needed, more])
+    return nodes
+
+
+class _Computed:
+    """Nodes computed in layers: one for all elements of one depth that one operation computes."""
+
+    def __init__(self, graph: Any, needed: np.ndarray):
         self.graph = graph
         # Where each node's value lies: the number of an array, and a place in it.
         self.store = np.full(graph.size, -1)
         self.at = np.zeros(graph.size, int)
         self.constants: list[np.ndarray] = []
         self.layers: list[list[tuple[Any, np.ndarray]]] = []
-        n_leaves = len(graph.arguments)
-        for i, leaf in enumerate(graph.arguments):
+        self.operands: list[np.ndarray] = []
+        leaves = graph.arguments
+        for i, leaf in enumerate(leaves):
             self.store[leaf], self.at[leaf] = i, np.arange(leaf.size).reshape(leaf.shape)
-        needed = graph.needed(nodes) if nodes.size else nodes
+        unknowns = graph.unknowns[np.isin(graph.unknowns, needed)]
+        self.has_unknowns = bool(unknowns.size)
+        if self.has_unknowns:
+            self.store[graph.unknowns] = len(leaves)
+            self.at[graph.unknowns] = np.arange(graph.unknowns.size)
+        first = len(leaves) + self.has_unknowns
         constant = needed[graph.op[needed] <= CONSTANT]
         for kind in np.unique(graph.kind[constant]):
             own = constant[graph.kind[constant] == kind]
-            self.store[own], self.at[own] = n_leaves + len(self.constants), np.arange(own.size)
+            self.store[own], self.at[own] = first + len(self.constants), np.arange(own.size)
             self.constants.append(np.asarray(graph.constant(own)))
-        self._first = n_leaves + len(self.constants)
+        self._first = first + len(self.constants)
         self._plan(needed[graph.op[needed] >= 0])
 
     def _plan(self, computed: np.ndarray) -> None:
-        """One layer for all elements of one depth that one operation computes."""
         graph = self.graph
         groups: dict[Any, dict[int, list[int]]] = {}
         for node in computed.tolist():
@@ -58,6 +118,7 @@ class Given:
             members = [(graph.ops[n], np.array(nodes)) for n, nodes in group.items()]
             if members[0][0].kind == "whole":
                 op = members[0][0]
+                self.operands.extend(o.ravel() for o in op.operands)
                 for output in op.outputs:
                     self.store[output] = count
                     self.at[output] = np.arange(output.size).reshape(output.shape)
@@ -68,11 +129,12 @@ class Given:
                 count += 1
             self.layers.append(members)
 
-    def evaluate(self, args: Any) -> Values:
+    def evaluate(self, args: Any, u: Array, filled: Values | None) -> Values:
         """All the values, for these arguments."""
         stores: list[Any] = [jnp.ravel(x) for x in jax.tree.leaves(args)]
+        stores.extend([u] if self.has_unknowns else [])
         stores.extend(jnp.asarray(c) for c in self.constants)
-        values = Values(self, stores)
+        values = Values(self, stores, filled)
         graph = self.graph
         for members in self.layers:
             op = members[0][0]
@@ -93,27 +155,32 @@ class Given:
 
 
 class Values:
-    """Values of nodes, in the arrays in which they were computed."""
+    """Values of nodes, in the arrays in which they were computed; fillers in others."""
 
-    def __init__(self, given: Given, stores: list[Any]):
-        self.given, self.stores = given, stores
+    def __init__(self, computed: _Computed, stores: list[Any], filled: Values | None):
+        self.computed, self.stores, self.filled = computed, stores, filled
 
     def fetch(self, ids: np.ndarray, dtype: Any = None) -> Array:
-        """The values of nodes of one dtype, in the shape of `ids`; zero for nodes without one."""
+        """The values of nodes of one dtype, in the shape of `ids`."""
         flat = ids.ravel()
-        store, at = self.given.store[flat], self.given.at[flat]
-        used = np.unique(store[store >= 0]).tolist()
-        if not used:
+        if not flat.size:
             return jnp.zeros(ids.shape, dtype)
+        there = self.computed.store[flat] >= 0
+        if not there.all():
+            assert self.filled is not None
+            filled = self.filled.fetch(flat[~there])
+            whole = jnp.zeros(flat.size, filled.dtype).at[np.flatnonzero(~there)].set(filled)
+            if there.any():
+                whole = whole.at[np.flatnonzero(there)].set(self.fetch(flat[there]))
+            return whole.reshape(ids.shape)
+        store, at = self.computed.store[flat], self.computed.at[flat]
+        used = np.unique(store).tolist()
         whole = self.stores[used[0]]
-        if len(used) > 1 or (store < 0).any():
+        if len(used) > 1:
             parts = [self.stores[s] for s in used]
-            ends = np.cumsum([0, *(p.size for p in parts)])
             start = np.zeros(int(store.max()) + 1, int)
-            start[used] = ends[:-1]
-            at = np.where(store >= 0, start[np.maximum(store, 0)] + at, ends[-1])
-            if (store < 0).any():
-                parts = [*parts, jnp.zeros(1, parts[0].dtype)]
+            start[used] = np.cumsum([0, *(p.size for p in parts)])[:-1]
+            at = start[store] + at
             whole = jnp.concatenate(parts)
         if at.size == whole.size and (at == np.arange(at.size)).all():
             return whole.reshape(ids.shape)

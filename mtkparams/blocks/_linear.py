@@ -54,7 +54,7 @@ def triangular_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids
     along = -2 if eqn.params["left_side"] else -1
     hub = b.nodes.junction(batches(matrix, 2)).reshape(*matrix.shape[:-2], 1, 1)
     line = np.moveaxis(right, along, -1)
-    columns = b.nodes.junction(line.reshape(-1, line.shape[-1])).reshape(line.shape[:-1])
+    columns = b.nodes.junction(batches(line, 1)).reshape(line.shape[:-1])
     own = np.broadcast_to(np.expand_dims(columns, along), right.shape)
     sources = np.stack([own, np.broadcast_to(hub, right.shape)], -1)
     return _ops.whole(b.nodes, eqn, operands, [sources.reshape(-1, 2)])

@@ -38,7 +38,9 @@ def dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 
 def batches(x: Ids, inner: int) -> Ids:
     """The last `inner` axes of each batch as a row."""
-    return x.reshape(int(np.prod(x.shape[: x.ndim - inner], dtype=int)), -1)
+    outer = x.ndim - inner
+    count = lambda shape: int(np.prod(shape, dtype=int))
+    return x.reshape(count(x.shape[:outer]), count(x.shape[outer:]))
 
 
 def zero(b: Builder, dtype: Any) -> int:

@@ -18,6 +18,7 @@ from ._cut import Cut
 from ._given import Values, constant_value
 from ._program import Inputs, Program
 from ._schedule import Kind
+from ._sizes import sizes
 
 # So few columns of a Jacobian are had one by one, without the products with zero.
 _ONE_BY_ONE = 3
@@ -123,6 +124,34 @@ class Member:
         size = self.program.size
         values = self.program.evaluate_residual(list(x[:size]), inputs)
         return jnp.concatenate([jnp.stack([v.astype(x.dtype) for v in values]), x[size:]])
+
+    def sizes(self, x: Array, inputs: Inputs, sized: Inputs) -> Array:
+        """How large the terms of the padded residuals are.
+
+        **Arguments:**
+
+        - `sized`: how large those of the inputs are.
+        """
+        own = x[: self.program.size]
+        known = [isinstance(g, np.generic) for g in inputs.given]
+
+        def batched(i: Inputs) -> tuple[list[Array], list[Any]]:
+            return list(i.read), [g for g, k in zip(i.given, known, strict=True) if not k]
+
+        def residual(x: Array, read: list[Array], varying: list[Array], arrays: Any) -> Array:
+            rest = iter(varying)
+            given = [g if k else next(rest)[None] for g, k in zip(inputs.given, known, strict=True)]
+            alone = Inputs([r[None] for r in read], given, arrays)
+            values = self.program.evaluate_residual([v[None] for v in x], alone)
+            return jnp.stack([v.astype(x.dtype)[0] for v in values])
+
+        # One block at a time: what is computed as a whole counts by slopes between what is in it.
+        def one(x: Array, values: Any, bounds: Any) -> Array:
+            operands, incoming = (x, *values, inputs.arrays), (x, *bounds, sized.arrays)
+            return sizes(residual, *operands, incoming=incoming)
+
+        found = jax.vmap(one, -1, -1)(own, batched(inputs), batched(sized))
+        return jnp.concatenate([found, jnp.abs(x[self.program.size :])])
 
     def everything(self, x: Array, inputs: Inputs) -> Array:
         """Residuals and what the blocks leave behind, padded each."""

@@ -10,11 +10,11 @@ from jax import lax
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array
 
-from ._doubt import doubtful
 from ._found import Found
 from ._implicit import Factorize, Residual, Solves, implicit
-from ._newton import FAILED, SINGULAR, Root, solve_nonlinear
+from ._newton import FAILED, SINGULAR, Equations, Root, solve_nonlinear
 from ._settings import Settings, Tolerances, tolerances
+from ._sizes import sizes
 
 _DEFAULT = Settings()
 
@@ -30,14 +30,7 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
 
     def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
         near, steps = _newton(fn, guess, args, tol)
-        u, lost, report = _verdict(_finish(fn, near, args, tol, steps), fn, args)
-        if settings.doubt:
-            solve = _dense(fn)(u, args, lost > 0).solve
-            doubt = jnp.any(doubtful(fn, solve, u, args) & (lost == 0))
-            lost = jnp.where(doubt & (lost == 0), 2, lost)
-            status, *others = report
-            report = (jnp.where(doubt, SINGULAR, status).astype(status.dtype), *others)
-        return u, lost, report
+        return _verdict(_finish(fn, near, args, tol, steps), fn, args)
 
     u, report = implicit(find, fn, _dense(fn), guess, args)
     return Found(u, *report, caches=())
@@ -123,21 +116,23 @@ def _levenberg(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[
 def _finish(fn: Residual, near: Array, args: Any, tol: Tolerances, steps: Array) -> Root:
     """A root of `fn` from nearby, to rounding, with its verdict; `steps` were taken before."""
 
-    def evaluate(x: Array) -> tuple[Array, Array]:
+    def both(x: Array) -> tuple[Array, Array]:
         f, push = jax.linearize(lambda u: fn(u, args), x[:, 0])
         jacobian = jax.vmap(push, out_axes=1)(jnp.eye(x.shape[0], dtype=x.dtype))
         return f[:, None], jacobian[:, :, None]
 
-    root = solve_nonlinear(evaluate, near[:, None], jnp.ones(1, bool), tol)
+    equations = Equations(
+        both,
+        lambda x: fn(x[:, 0], args)[:, None],
+        lambda x: sizes(fn, x[:, 0], args)[:, None],
+    )
+    root = solve_nonlinear(equations, near[:, None], jnp.ones(1, bool), tol)
     return root._replace(iterations=root.iterations + steps.astype(jnp.int32))
 
 
 def _judged(root: Root, fn: Residual, u: Array, args: Any, tol: Tolerances) -> Root:
     """A root of the conditions for a least sum of squares, failed if that sum is not zero."""
-    f, push = jax.linearize(lambda u: fn(u, args), u)
-    jacobian = jax.vmap(push, out_axes=1)(jnp.eye(u.size, dtype=u.dtype))
-    terms = jnp.abs(jacobian) @ jnp.abs(u)
-    within = jnp.all(jnp.abs(f) <= tol.residual * jnp.maximum(1, terms))
+    within = jnp.all(jnp.abs(fn(u, args)) <= tol.residual * sizes(fn, u, args))
     return root._replace(status=jnp.where(within, root.status, FAILED).astype(root.status.dtype))
 
 

@@ -1,30 +1,50 @@
 """Newton's method on many small systems side by side, each with its own damping and verdict.
 
 A system whose Newton step does not reduce its residual goes on by Levenberg and Marquardt until it
-does again. The batch is the last axis throughout: it is the long one.
+does again. The batch is the last axis throughout: it is the long one. Nothing here depends on the units
+in which equations and unknowns are written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from ._condition import condition_of, scaled_rows, units_of
+from ._doubt import doubtful, rounding_level
 from ._settings import Tolerances
 from ._small_linear import inverse, times
 
-# From the unknowns of each system to its residual and its Jacobian.
-Evaluate: TypeAlias = Callable[[Array], tuple[Array, Array]]
-
-SOLVED, FAILED, BLOCKED, SINGULAR = 0, 1, 2, 3
+SOLVED, FAILED, BLOCKED, SINGULAR, READS_SINGULAR = range(5)
 
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-6, 1e16
 # Newton halves its distance to a double root, and squares it elsewhere: this lies well between.
 _LINEAR = 0.1
 _DOUBTS = 3
+# Condition times precision, from which on three digits of a slope are not certain.
+_WELL = 1e-3
+# Most further steps of a linear solve; each gains about all digits of the precision.
+_REFINEMENTS = 6
+
+
+class Equations(NamedTuple):
+    """The equations of a batch of systems, as functions of their unknowns `(m, batch)`.
+
+    **Attributes:**
+
+    - `both`: residual `(m, batch)` and Jacobian `(m, m, batch)`.
+    - `residual`: that alone.
+    - `sizes`: how large the terms of each equation are, `(m, batch)`.
+    """
+
+    both: Callable[[Array], tuple[Array, Array]]
+    residual: Callable[[Array], Array]
+    sizes: Callable[[Array], Array]
 
 
 class Root(NamedTuple):
@@ -48,31 +68,65 @@ class _State(NamedTuple):
     condition: Array
     doubts: Array
     lag: Array  # whether the last accepted step converged linearly
+    stalled: Array  # whether it ended where no step reduces anything
 
 
 def solve_affine(
-    evaluate: Evaluate, x0: Float[Array, "m batch"], active: Bool[Array, " batch"], tol: Tolerances
+    equations: Equations,
+    x0: Float[Array, "m batch"],
+    active: Bool[Array, " batch"],
+    tol: Tolerances,
+    from_guess: bool = False,
 ) -> Root:
-    """Roots of affine systems: one linear solve from zero, whatever the guess."""
-    zero = jnp.zeros_like(x0)
-    f, jacobian = evaluate(zero)
-    scaled, (residual,) = _scaled(jacobian, tol, f)
+    """Roots of affine systems: one linear solve from zero, whatever the guess.
+
+    They are never doubtful. Where the matrix is singular in this precision there is no root.
+
+    **Arguments:**
+
+    - `from_guess`: the equations can be evaluated near the guess only, as other systems are with them.
+    """
+    start = x0 if from_guess else jnp.zeros_like(x0)
+    f, jacobian = equations.both(start)
+    units = units_of(jacobian, tol)
+    scaled, (residual,) = scaled_rows(jacobian, units, tol, f)
     inverted = inverse(scaled)
-    x = zero - times(inverted, residual)
-    condition = _condition(inverted, scaled)
-    found = jnp.all(jnp.isfinite(x), 0)
-    well = found & (condition * tol.eps < 1e-3)
-    status = jnp.where(well, SOLVED, jnp.where(found, SINGULAR, FAILED))
+    x = start - times(inverted, residual)
+    if from_guess:
+        again = lambda x: scaled_rows(jacobian, units, tol, equations.residual(x))[1][0]
+        x = _refined(again, inverted, x, active, tol)
+    condition = condition_of(inverted, scaled, tol)
+    solved = jnp.all(jnp.isfinite(x), 0) & (condition * tol.eps < _WELL)
     return Root(
-        choose(found & active, x, x0),
-        jnp.where(active, status, BLOCKED).astype(jnp.int32),
+        choose(solved & active, x, x0),
+        jnp.where(active, jnp.where(solved, SOLVED, FAILED), BLOCKED).astype(jnp.int32),
         active.astype(jnp.int32),
         condition,
     )
 
 
+def _refined(
+    residual: Callable[[Array], Array], inverted: Array, x: Array, active: Array, tol: Tolerances
+) -> Array:
+    """Further steps with the same matrix: rounding at a guess may be larger than the root."""
+
+    def step(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        x, going, count = carry
+        step = choose(going, times(inverted, residual(x)), jnp.zeros_like(x))
+        x = x - jnp.where(jnp.isfinite(step), step, 0)
+        far = jnp.any(jnp.abs(step) > 4 * tol.eps * jnp.abs(x), 0)
+        return x, going & far, count + 1
+
+    more = lambda carry: jnp.any(carry[1]) & (carry[2] < _REFINEMENTS)
+    going = active & jnp.all(jnp.isfinite(x), 0)
+    return lax.while_loop(more, step, (x, going, jnp.zeros((), jnp.int32)))[0]
+
+
 def solve_nonlinear(
-    evaluate: Evaluate, x0: Float[Array, "m batch"], active: Bool[Array, " batch"], tol: Tolerances
+    equations: Equations,
+    x0: Float[Array, "m batch"],
+    active: Bool[Array, " batch"],
+    tol: Tolerances,
 ) -> Root:
     """Roots of nonlinear systems, from `x0`."""
     m, batch = x0.shape
@@ -89,27 +143,62 @@ def solve_nonlinear(
         condition=jnp.full(batch, jnp.nan, x0.dtype),
         doubts=jnp.zeros(batch, jnp.int32),
         lag=jnp.zeros(batch, bool),
+        stalled=jnp.zeros(batch, bool),
     )
     final = lax.while_loop(
-        lambda s: jnp.any(s.active), lambda s: _iterate(evaluate, x0, s, tol), start
+        lambda s: jnp.any(s.active), lambda s: _iterate(equations.both, x0, s, tol), start
     )
-    return Root(final.x, final.status, final.iterations, final.condition)
+    status, condition = final.status, final.condition
+    if tol.doubt:
+        status, condition = _judged(equations, x0, final, tol)
+    return Root(final.x, status, final.iterations, condition)
 
 
-def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _State:
+def _judged(equations: Equations, x0: Array, final: _State, tol: Tolerances) -> tuple[Array, Array]:
+    """Status and condition, with what rounding can do to the equations taken into account."""
+    x, status = final.x, final.status
+    f, jacobian = equations.both(x)
+    level = rounding_level(equations.sizes(x), tol)
+    units = _units(x, x0)
+    scaled, (f, level) = scaled_rows(jacobian, units, tol, f, level)
+    inverted = inverse(scaled)
+    condition = condition_of(inverted, scaled, tol)
+
+    def pushed(at: Array, along: Array) -> Array:
+        moved = jax.jvp(equations.residual, (at,), (along,))[1]
+        return scaled_rows(jacobian, units, tol, moved)[1][0]
+
+    doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
+    solved = status == SOLVED
+    # Where nothing got smaller any more, this is a root only if rounding is what is left.
+    missed = solved & final.stalled & ~jnp.all(jnp.abs(f) <= 4 * level, 0)
+    singular = solved & (doubt | ~(condition * tol.eps < _WELL))
+    status = jnp.where(missed, FAILED, jnp.where(singular, SINGULAR, status)).astype(jnp.int32)
+    return status, jnp.where(solved, condition, final.condition)
+
+
+def _units(x: Array, x0: Array) -> Array:
+    """A length in which to measure each unknown, zero if there is none."""
+    return jnp.where(x == 0, jnp.abs(x0), jnp.abs(x))
+
+
+def _iterate(
+    evaluate: Callable[[Array], tuple[Array, Array]], x0: Array, s: _State, tol: Tolerances
+) -> _State:
     first = s.iterations == 0
     trial = s.x - s.step
     f, jacobian = evaluate(trial)
     finite = jnp.all(jnp.isfinite(f), 0) & jnp.all(jnp.isfinite(jacobian), (0, 1))
 
-    _, (before, after) = _scaled(s.jacobian, tol, s.f, f)
+    _, (before, after) = scaled_rows(s.jacobian, _units(s.x, x0), tol, s.f, f)
     was, now = jnp.sum(before**2, 0), jnp.sum(after**2, 0)
     # A damped step promises less, and so less is asked of it.
     again = first | jnp.all(s.step == 0, 0)
     good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
     size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(x0))
-    within = jnp.maximum(tol.eps**0.5 * scale, 100 * tol.eps * (1 + jnp.abs(s.x)))
+    # An unknown that starts at zero has no unit before it moves.
+    within = jnp.maximum(tol.eps**0.5 * scale, jnp.where(x0 == 0, 100 * tol.eps, 0))
     idle = ~good & ~first & jnp.all(size <= within, 0)
     stalled = idle & (s.damping == 0)
 
@@ -123,14 +212,21 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
     damping = jnp.where(good, lowered, jnp.where(idle, 0, raised))
     plain = damping == 0
 
-    scaled, (residual, bend) = _scaled(jacobian, tol, f, times(change, s.step))
+    units = _units(x, x0)
+    scaled, (residual, bend) = scaled_rows(jacobian, units, tol, f, times(change, s.step))
     # One inverse serves both: where a step is damped, there is no verdict before it is not.
     matrix, right = lax.cond(
-        jnp.any(s.active & ~plain), _damped, lambda j, r, d: (j, r), scaled, residual, damping
+        jnp.any(s.active & ~plain),
+        _damped,
+        lambda jacobian, residual, damping, units: (jacobian, residual),
+        scaled,
+        residual,
+        damping,
+        units,
     )
     inverted = inverse(matrix)
     step = times(inverted, right)
-    condition = _condition(inverted, scaled)
+    condition = condition_of(inverted, scaled, tol)
     usable = plain & jnp.all(jnp.isfinite(step), 0) & (condition * tol.eps < 0.1)
     rounding = times(jnp.abs(scaled), jnp.abs(x)) * tol.eps
     noise = times(jnp.abs(inverted), rounding)
@@ -161,7 +257,7 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
 
     x = choose(solved & small, x - step, x)
     status = jnp.where(solved, SOLVED, jnp.where(multiple, SINGULAR, FAILED)).astype(jnp.int32)
-    status = jnp.where((status == SOLVED) & (condition * tol.eps >= 1e-3), SINGULAR, status)
+    status = jnp.where((status == SOLVED) & ~(condition * tol.eps < _WELL), SINGULAR, status)
     going = s.active & ~solved & ~multiple & ~lost & ~spent
     return _State(
         x=choose(s.active, x, s.x),
@@ -175,20 +271,8 @@ def _iterate(evaluate: Evaluate, x0: Array, s: _State, tol: Tolerances) -> _Stat
         condition=jnp.where(s.active & plain, condition, s.condition),
         doubts=doubts,
         lag=lag,
+        stalled=jnp.where(s.active, stalled & ~near, s.stalled),
     )
-
-
-def _scaled(jacobian: Array, tol: Tolerances, *vectors: Array) -> tuple[Array, list[Array]]:
-    """The Jacobian with its largest entry in each row one, and vectors of equations likewise."""
-    scale = 1 / jnp.maximum(jnp.max(jnp.abs(jacobian), 1), tol.tiny**0.5)
-    return jacobian * scale[:, None], [v * scale for v in vectors]
-
-
-def _condition(inverted: Array, scaled: Array) -> Array:
-    """Skeel's condition number: the same in whatever units an equation is written."""
-    rows = jnp.sum(jnp.abs(scaled), 1)
-    condition = jnp.max(times(jnp.abs(inverted), rows), 0)
-    return jnp.where(jnp.isnan(condition), jnp.inf, condition)
 
 
 def _contraction(inverted: Array, bend: Array, step: Array, x: Array, tol: Tolerances) -> Array:
@@ -199,15 +283,18 @@ def _contraction(inverted: Array, bend: Array, step: Array, x: Array, tol: Toler
     return jnp.where(length > 0, moved / jnp.where(length > 0, length, 1), 0)
 
 
-def _damped(jacobian: Array, residual: Array, damping: Array) -> tuple[Array, Array]:
+def _damped(jacobian: Array, residual: Array, damping: Array, units: Array) -> tuple[Array, Array]:
     """The system of Levenberg and Marquardt where there is damping, in units of each unknown."""
-    normal = jnp.einsum("kib,kjb->ijb", jacobian, jacobian)
-    slope = jnp.sum(jacobian * residual[:, None], 0)
-    diagonal = jnp.sum(jacobian**2, 0)
-    diagonal = jnp.maximum(diagonal, 1e-8 * jnp.max(diagonal, 0, keepdims=True))
-    diagonal = jnp.where(diagonal > 0, diagonal, 1)
+    length = jnp.sqrt(jnp.sum(jacobian**2, 0))
+    # An unknown that has next to no influence here is not sent far away for it.
+    least = 1e-4 * jnp.max(length * units, 0, keepdims=True) / jnp.where(units > 0, units, jnp.inf)
+    length = jnp.maximum(length, least)
+    length = jnp.where(length > 0, length, 1)
+    even = jacobian / length[None]
+    normal = jnp.einsum("kib,kjb->ijb", even, even)
+    slope = jnp.sum(even * residual[:, None], 0)
     eye = jnp.eye(normal.shape[0], dtype=normal.dtype)[:, :, None]
-    matrix = normal + eye * (damping[None] * diagonal)[None]
+    matrix = (normal + eye * damping[None, None]) * length[None]
     return choose(damping > 0, matrix, jacobian), choose(damping > 0, slope, residual)
 
 

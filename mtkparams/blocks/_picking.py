@@ -11,7 +11,7 @@ from jax.extend.core import JaxprEqn
 from . import _ops
 from ._builder import Builder, Rule
 from ._indexed import gather_places, scatter_places
-from ._lines import spread, total, without_zeros, zero
+from ._lines import batches, spread, total, without_zeros, zero
 from ._movement import dynamic_slice as sliced
 from ._nodes import NONE, Ids
 
@@ -50,7 +50,7 @@ def _gather_traced(b: Builder, eqn: JaxprEqn, x: Ids, index: Ids) -> list[Ids]:
     places = gather_places(eqn, x, np.zeros(index.shape, int))
     own = pooled.ravel()[places.ravel()]
     # The indices have their vector last; a slice depends on its own.
-    which = b.nodes.junction(index.reshape(-1, index.shape[-1])).reshape(index.shape[:-1])
+    which = b.nodes.junction(batches(index, 1)).reshape(index.shape[:-1])
     rank = places.ndim
     wide = [1] * rank
     batch_dims = [axis for axis in range(rank) if axis not in set(d.offset_dims)]

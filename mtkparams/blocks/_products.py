@@ -35,10 +35,8 @@ def dot_general(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     there = right[np.arange(batch)[:, None, None, None], np.arange(n)[:, None], places[:, :, None]]
     if (places < 0).any():
         here = np.where(places < 0, zero(b, b.nodes.dtypes[b.nodes.kind[left.flat[0]]]), here)
-    tables = [
-        np.broadcast_to(here[:, :, None], there.shape).reshape(-1, width),
-        there.reshape(-1, width),
-    ]
+    shape = (batch * m * n, width)  # all that is left of it may be zeros, so that the width is none
+    tables = [np.broadcast_to(here[:, :, None], there.shape).reshape(shape), there.reshape(shape)]
     tables = without_zeros(b, tables)
     if swapped:
         tables.reverse()
@@ -73,8 +71,8 @@ def _large_dot(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     left = _stacked(operands[0], left_batch, left_in)
     right = _stacked(operands[1], right_batch, right_in)
     batch, m, n = len(left), left.shape[1], right.shape[1]
-    rows = b.nodes.junction(left.reshape(batch * m, -1)).reshape(batch, m, 1)
-    columns = b.nodes.junction(right.reshape(batch * n, -1)).reshape(batch, 1, n)
+    rows = b.nodes.junction(left.reshape(batch * m, left.shape[2])).reshape(batch, m, 1)
+    columns = b.nodes.junction(right.reshape(batch * n, right.shape[2])).reshape(batch, 1, n)
     sources = np.stack(np.broadcast_arrays(rows, columns), -1).reshape(-1, 2)
     return _ops.whole(b.nodes, eqn, operands, [sources])
 

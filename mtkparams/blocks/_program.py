@@ -43,15 +43,22 @@ class Row(NamedTuple):
     operands: tuple[Ref, ...]
 
 
-class Whole(NamedTuple):
-    """A step that runs a whole operation.
+class Part(NamedTuple):
+    """An operand of a whole operation of which some places matter.
 
-    Each operand is either an array given as such, by its number, or elements at some of its places;
-    what is in the other places does not matter.
+    The other places are filled from an array given as such, by its number; without one there are none.
     """
 
+    places: tuple[int, ...]
+    refs: tuple[Ref, ...]
+    rest: int | None
+
+
+class Whole(NamedTuple):
+    """A step that runs a whole operation: each operand is an array given as such, or parts of one."""
+
     op: Any
-    operands: tuple[int | tuple[tuple[int, ...], tuple[Ref, ...]], ...]
+    operands: tuple[int | Part, ...]
 
 
 class Element(NamedTuple):
@@ -175,7 +182,7 @@ def _operands(step: Step) -> list[Ref]:
         return list(step.operands)
     if isinstance(step, Element):
         return []
-    return [ref for operand in step.operands if not isinstance(operand, int) for ref in operand[1]]
+    return [ref for o in step.operands if not isinstance(o, int) for ref in o.refs]
 
 
 def _one_by_one(
@@ -239,11 +246,14 @@ def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Ar
             values.append(inputs.arrays[operand])
             axes.append(None)
             continue
-        places, refs = operand
-        elements = jnp.stack([get(ref).astype(aval.dtype) for ref in refs])
-        if places != tuple(range(aval.size)):
-            full = jnp.zeros((aval.size, blocks), aval.dtype)
-            elements = full.at[np.array(places)].set(elements)
+        elements = [get(ref).astype(aval.dtype) for ref in operand.refs]
+        if operand.rest is None:
+            elements = jnp.stack(elements)
+        else:
+            # A function of the user's may have no sense, no slope or no end at any other values.
+            rest = lax.stop_gradient(inputs.arrays[operand.rest]).astype(aval.dtype)
+            full = jnp.broadcast_to(rest.reshape(-1, 1), (aval.size, blocks))
+            elements = full.at[np.array(operand.places)].set(jnp.stack(elements))
         values.append(elements.reshape(*aval.shape, blocks))
         axes.append(-1)
     if all(axis is None for axis in axes):

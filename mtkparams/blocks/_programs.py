@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,9 +15,10 @@ from ._given import Given, Values
 from ._implicit import Residual
 from ._linear_sweep import Factors, Parts
 from ._member import Member, most, pack, switch, unpack
+from ._newton import Equations
 from ._program import Inputs
 from ._schedule import Kind, bucket, schedule
-from ._sweep import Equations, Evaluate
+from ._sweep import Blocks
 
 # A program that runs at so many levels gets a Newton iteration to itself: the choice between
 # programs costs less than to compile another iteration, but it costs that each time.
@@ -50,7 +51,9 @@ class ProgramPlan:
             for member in members:
                 member.read = place[member.read_nodes].astype(np.int32)
         nodes = [n for members in self.members for m in members for n in m.nodes()]
-        self.given = Given(graph, np.unique(np.concatenate([*nodes, self.tail])))
+        self.given = Given(
+            graph, np.unique(np.concatenate([*nodes, self.tail])), structure.owner >= 0
+        )
         places = np.concatenate([kind.places.ravel() for kind in plan.kinds])
         self.order = np.argsort(places, kind="stable")
         self.left = np.array(
@@ -66,9 +69,11 @@ class ProgramPlan:
             total += sum(m.program.cost * (1 if affine else 2) + 20 for m in members)
         return total
 
-    def equations(self, fn: Residual, args: Any) -> ProgramEquations:
+    def equations(
+        self, fn: Residual, args: Any, guess: Array, sized: bool = False
+    ) -> ProgramEquations:
         del fn
-        return ProgramEquations(self, args)
+        return ProgramEquations(self, args, guess, sized)
 
 
 def _kinds(cuts: Sequence[Cut], blocks: Sequence[Any]) -> tuple[list[Any], list[tuple[int, int]]]:
@@ -99,10 +104,14 @@ def _members(graph: Any, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Any])
     return members
 
 
-class ProgramEquations(Equations):
-    def __init__(self, plan: ProgramPlan, args: Any):
+class ProgramEquations(Blocks):
+    all_together = False
+
+    def __init__(self, plan: ProgramPlan, args: Any, guess: Array, sized: bool):
         self.plan = plan
-        self.values: Values = plan.given.evaluate(args)
+        self.values: Values = plan.given.evaluate(args, guess)
+        # How large the terms of what is given are, where somebody asks for those of equations.
+        self.value_sizes = plan.given.sizes(args, guess) if sized else None
 
     def tables(self, k: int) -> Any:
         """For each step which program runs, what it reads, and given values that vary, by dtype."""
@@ -113,22 +122,27 @@ class ProgramEquations(Equations):
         for number, member in enumerate(members):
             read[member.steps, : member.program.n_read] = member.read
             which[member.steps] = number
-        sizes = most([self._dtypes(m) for m in members])
-        parts = [
-            pack([self.values.fetch(g) for g in m.varying], sizes, (len(m.steps), kind.width))
-            for m in members
-        ]
+        counted = most([self._dtypes(m) for m in members])
         order = np.argsort(np.concatenate([m.steps for m in members]))
-        given = {name: _joined([part[name] for part in parts], order) for name in sizes}
-        return {"which": which, "read": read, "given": given}
+
+        def varying(values: Values) -> dict[str, Array]:
+            parts = [
+                pack([values.fetch(g) for g in m.varying], counted, (len(m.steps), kind.width))
+                for m in members
+            ]
+            return {name: _joined([part[name] for part in parts], order) for name in counted}
+
+        given = varying(self.values)
+        sized = None if self.value_sizes is None else varying(self.value_sizes)
+        return {"which": which, "read": read, "given": given, "given_sizes": sized}
 
     def tail(self, dtype: Any) -> Array:
         return self.values.fetch(self.plan.tail, dtype)
 
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Evaluate:
+    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
         del table
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
-        inputs = [self._inputs_at(m, own, carried) for m in members]
+        inputs = plain = [self._inputs_at(m, own, carried) for m in members]
         nothing = list(jnp.zeros((kind.size, kind.width), carried.dtype))
         # What an iteration would only repeat is computed before it, by the one program that runs.
         hoist = [
@@ -139,24 +153,26 @@ class ProgramEquations(Equations):
             inputs = [inputs[0]._replace(hoisted=hoist[0]())]
         else:
             dtypes = [[h.dtype for h in jax.eval_shape(h)] for h in hoist]
-            sizes = most(dtypes)
+            counted = most(dtypes)
             packed = switch(
-                own["which"], [lambda h=h: pack(h(), sizes, (kind.width,)) for h in hoist]
+                own["which"], [lambda h=h: pack(h(), counted, (kind.width,)) for h in hoist]
             )
             inputs = [
                 i._replace(hoisted=unpack(packed, d)) for i, d in zip(inputs, dtypes, strict=True)
             ]
 
-        def evaluate(x: Array) -> tuple[Array, Array]:
-            return switch(
-                own["which"],
-                [
-                    lambda m=m, i=i: m.residual_and_jacobian(x, i)
-                    for m, i in zip(members, inputs, strict=True)
-                ],
-            )
+        def chosen(evaluate: Callable[[int], Any]) -> Any:
+            return switch(own["which"], [lambda n=n: evaluate(n) for n in range(len(members))])
 
-        return evaluate
+        def sizes(n: int, x: Array) -> Array:
+            sized = self._sizes_at(members[n], own, carried)
+            return members[n].sizes(x, plain[n], sized)
+
+        return Equations(
+            lambda x: chosen(lambda n: members[n].residual_and_jacobian(x, inputs[n])),
+            lambda x: chosen(lambda n: members[n].residual(x, inputs[n])),
+            lambda x: chosen(lambda n: sizes(n, x)),
+        )
 
     def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
         members = self.plan.members[k]
@@ -211,6 +227,13 @@ class ProgramEquations(Equations):
         """Inputs of a program at one step."""
         varying = unpack(own["given"], self._dtypes(member))
         return member.inputs(self.values, carried[own["read"]], varying, member.kind.width)
+
+    def _sizes_at(self, member: Member, own: Any, carried: Array) -> Inputs:
+        """How large the terms of those inputs are."""
+        assert self.value_sizes is not None
+        varying = unpack(own["given_sizes"], self._dtypes(member))
+        read = jnp.abs(carried[own["read"]])
+        return member.inputs(self.value_sizes, read, varying, member.kind.width)
 
     def _each(self, k: int, z: Array, evaluate: Any, padded: bool = False) -> Array:
         """Something of all blocks of a kind, with the steps first: `(steps, ..., width)`.

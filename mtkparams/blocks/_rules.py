@@ -85,7 +85,7 @@ def sort(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         own = order if number < keys else spread(b, operand, (axis,))
         both = np.stack([order, own], -1) if number >= keys else own[..., None]
         wide = np.broadcast_to(np.expand_dims(both, axis), (*operand.shape, both.shape[-1]))
-        sources.append(wide.reshape(operand.size, -1))
+        sources.append(wide.reshape(operand.size, both.shape[-1]))
     return _ops.whole(b.nodes, eqn, operands, sources)
 
 

@@ -24,7 +24,8 @@ class Settings:
     - `max_steps`: evaluations of the residual of a block before it counts as failed.
     - `sliced`: each block is evaluated by a program of its own, cut out of the residual. If not, or if
       there would be too many programs, by the whole residual, of which it takes its rows.
-    - `doubt`: also look for roots whose slope is lost in rounding, which takes one more linear solve.
+    - `doubt`: also look for roots of nonlinear blocks whose slope is lost in rounding, which takes two
+      or three more evaluations.
     """
 
     rtol: float | None = None
@@ -42,12 +43,13 @@ class Tolerances(NamedTuple):
     eps: float
     tiny: float
     steps: int
+    doubt: bool
 
 
 def tolerances(settings: Settings, dtype: Any) -> Tolerances:
     eps = float(jnp.finfo(dtype).eps)
     tiny = float(jnp.finfo(dtype).tiny)
     rtol = eps**0.625 if settings.rtol is None else max(settings.rtol, 8 * eps)
-    atol = max(eps**2, 1e4 * tiny) if settings.atol is None else settings.atol
+    atol = 1e4 * tiny if settings.atol is None else settings.atol
     residual = eps**0.5 if settings.residual is None else max(settings.residual, 8 * eps)
-    return Tolerances(rtol, atol, residual, eps, tiny, settings.max_steps)
+    return Tolerances(rtol, atol, residual, eps, tiny, settings.max_steps, settings.doubt)

@@ -10,10 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..errors import ShapeError
-from ._doubt import doubtful
 from ._found import Found
 from ._implicit import Residual, Solves, implicit
-from ._newton import SINGULAR
 from ._programs import ProgramPlan
 from ._settings import Settings, tolerances
 from ._sweep import NO_SLOPE, NO_VALUE, sweep
@@ -71,28 +69,23 @@ def solve_blocks(
     own = plan.schedule
     tol = tolerances(settings, guess.dtype)
 
-    residual = lambda z, args: plan.equations(fn, args).residual(z)
+    # Where an operation is computed as a whole and a block needs a part of it, the rest is as at a point
+    # where all equations make sense: the guess, and for the derivative the solution.
+    def residual(z: Array, args: Any) -> Array:
+        return plan.equations(fn, args, z[own.place_of]).residual(z)
 
     def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
-        equations = plan.equations(fn, args)
-        swept = sweep(own, equations, plan.affine, start[own.place_of], tol)
+        guess = start[own.place_of]
+        blocks = plan.equations(fn, args, guess, settings.doubt)
+        swept = sweep(own, blocks, plan.affine, guess, tol)
         spoilt = swept.spoilt[own.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        report = (swept.status, swept.iterations, equations.largest(swept.z), swept.condition)
-        status, *others = (r[own.slot_of] for r in report)
-        if settings.doubt:
-            solve = factorize(swept.z, args, lost > 0).solve
-            places = doubtful(residual, solve, swept.z, args) & (lost == 0)
-            doubt = jnp.zeros(own.real.size, bool).at[own.slot_at].max(places)[own.slot_of]
-            status = jnp.where(doubt, SINGULAR, status).astype(status.dtype)
-            # Later blocks may read what has no slope, and then have none.
-            later = jnp.zeros(own.real.size, bool).at[own.slot_of].set(jnp.cumsum(doubt) > 0)
-            lost = jnp.where(later[own.slot_at] & (lost == 0), 2, lost)
-        return swept.z, lost, (status, *others)
+        report = (swept.status, swept.iterations, blocks.largest(swept.z), swept.condition)
+        return swept.z, lost, tuple(r[own.slot_of] for r in report)
 
     def factorize(z: Array, args: Any, bad: Array) -> Solves:
         usable = jnp.asarray(own.real).at[own.slot_at].min(~bad)
-        factors = plan.equations(fn, args).factors(z, usable)
+        factors = plan.equations(fn, args, z[own.place_of]).factors(z, usable)
         return Solves(factors.solve, factors.solve_transposed)
 
     start = jnp.zeros(own.length, guess.dtype).at[own.place_of].set(guess)

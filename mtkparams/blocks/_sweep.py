@@ -10,8 +10,17 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ._newton import BLOCKED, FAILED, SINGULAR, Root, solve_affine, solve_nonlinear
-from ._newton import Evaluate as Evaluate
+from ._newton import (
+    BLOCKED,
+    FAILED,
+    READS_SINGULAR,
+    SINGULAR,
+    SOLVED,
+    Equations,
+    Root,
+    solve_affine,
+    solve_nonlinear,
+)
 from ._schedule import Schedule
 from ._settings import Tolerances
 from ._walk import walk
@@ -20,8 +29,13 @@ from ._walk import walk
 FINE, NO_SLOPE, NO_VALUE = 0, 1, 2
 
 
-class Equations(abc.ABC):
-    """How the blocks of a schedule are evaluated, apart or all together."""
+class Blocks(abc.ABC):
+    """How the blocks of a schedule are evaluated, apart or all together.
+
+    `all_together`: what reads an unknown is evaluated with it, so that it must not be far from sense.
+    """
+
+    all_together: bool
 
     @abc.abstractmethod
     def tables(self, k: int) -> Any:
@@ -32,8 +46,8 @@ class Equations(abc.ABC):
         """The values at the end of the carried vector, that no block computes."""
 
     @abc.abstractmethod
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Evaluate:
-        """Residual and Jacobian of the blocks of one step, with the earlier ones as carried."""
+    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
+        """The equations of the blocks of one step, with the earlier ones as carried."""
 
     @abc.abstractmethod
     def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
@@ -51,11 +65,11 @@ class Swept(NamedTuple):
 
 
 def sweep(
-    plan: Schedule, equations: Equations, affine: tuple[bool, ...], guess: Array, tol: Tolerances
+    plan: Schedule, blocks: Blocks, affine: tuple[bool, ...], guess: Array, tol: Tolerances
 ) -> Swept:
     """The unknowns of all blocks, and what blocks leave, as a schedule lays them out."""
     slots = plan.n_slots
-    tail = equations.tail(guess.dtype)
+    tail = blocks.tail(guess.dtype)
     head = jnp.zeros(plan.length - tail.size, guess.dtype).at[plan.place_of].set(guess)
     carry = Swept(
         jnp.concatenate([head, tail]),
@@ -64,7 +78,7 @@ def sweep(
         jnp.zeros(slots, jnp.int32),
         jnp.zeros(slots, guess.dtype),
     )
-    tables = [(_tables(plan, k), equations.tables(k)) for k in range(len(plan.kinds))]
+    tables = [(_tables(plan, k), blocks.tables(k)) for k in range(len(plan.kinds))]
 
     def step(carry: Swept, k: int, tables: Any) -> Swept:
         table, own = tables
@@ -73,9 +87,12 @@ def sweep(
         x0 = piece.reshape(kind.size, kind.width)
         spoilt = jnp.max(carry.spoilt[table["before"]], axis=-1, initial=FINE)
         active = table["real"] & (spoilt < NO_VALUE)
-        solve = solve_affine if affine[k] else solve_nonlinear
-        root = solve(equations.block(k, table, own, carry.z), x0, active, tol)
-        left = equations.leave(k, own, carry.z, root.x) if kind.extra else root.x[:0]
+        equations = blocks.block(k, table, own, carry.z)
+        if affine[k]:
+            root = solve_affine(equations, x0, active, tol, blocks.all_together)
+        else:
+            root = solve_nonlinear(equations, x0, active, tol)
+        left = blocks.leave(k, own, carry.z, root.x) if kind.extra else root.x[:0]
         return _write(carry, root, left, spoilt, table)
 
     return walk(plan, step, tables, carry)
@@ -95,6 +112,8 @@ def _tables(plan: Schedule, k: int) -> dict[str, np.ndarray]:
 
 
 def _write(carry: Swept, root: Root, left: Array, spoilt: Array, table: dict[str, Array]) -> Swept:
+    reads = (root.status == SOLVED) & (spoilt == NO_SLOPE)
+    status = jnp.where(reads, READS_SINGULAR, root.status)
     own = jnp.where(root.status == SINGULAR, NO_SLOPE, FINE)
     own = jnp.where((root.status == FAILED) | (root.status == BLOCKED), NO_VALUE, own)
     spoilt = jnp.where(table["real"], jnp.maximum(own, spoilt), FINE).astype(jnp.int32)
@@ -103,7 +122,7 @@ def _write(carry: Swept, root: Root, left: Array, spoilt: Array, table: dict[str
     return Swept(
         put(carry.z, jnp.concatenate([root.x, left]).ravel(), at),
         put(carry.spoilt, spoilt, slot),
-        put(carry.status, root.status, slot),
+        put(carry.status, status, slot),
         put(carry.iterations, root.iterations, slot),
         put(carry.condition, root.condition, slot),
     )

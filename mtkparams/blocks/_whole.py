@@ -12,8 +12,10 @@ from jaxtyping import Array, Bool
 from ._coloured import Coloured
 from ._implicit import Residual
 from ._linear_sweep import Factors, Parts
+from ._newton import Equations
 from ._schedule import Schedule, bucket, schedule
-from ._sweep import Equations, Evaluate
+from ._sizes import sizes
+from ._sweep import Blocks
 
 
 class WholePlan:
@@ -30,11 +32,16 @@ class WholePlan:
         self.coloured = Coloured(structure.incidence)
         self.places = _entry_places(self.schedule, self.coloured.row, self.coloured.column)
 
-    def equations(self, fn: Residual, args: Any) -> WholeEquations:
+    def equations(
+        self, fn: Residual, args: Any, guess: Array, sized: bool = False
+    ) -> WholeEquations:
+        del guess, sized
         return WholeEquations(self, fn, args)
 
 
-class WholeEquations(Equations):
+class WholeEquations(Blocks):
+    all_together = True
+
     def __init__(self, plan: WholePlan, fn: Residual, args: Any):
         self.plan, self.fn, self.args = plan, fn, args
 
@@ -45,7 +52,7 @@ class WholeEquations(Equations):
     def tail(self, dtype: Any) -> Array:
         return jnp.zeros(0, dtype)
 
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Evaluate:
+    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
         del own
         plan = self.plan.schedule
         kind = plan.kinds[k]
@@ -56,8 +63,11 @@ class WholeEquations(Equations):
         def take(full: Array) -> Array:
             return jnp.append(full, jnp.zeros(1, full.dtype))[rows]
 
-        def evaluate(x: Array) -> tuple[Array, Array]:
-            u = everything.at[columns].set(x, mode="drop")
+        def whole(x: Array) -> Array:
+            return everything.at[columns].set(x, mode="drop")
+
+        def both(x: Array) -> tuple[Array, Array]:
+            u = whole(x)
             f, push = jax.linearize(lambda u: self.fn(u, self.args), u)
 
             def column(seed: Array) -> Array:
@@ -65,9 +75,11 @@ class WholeEquations(Equations):
                 return take(push(jnp.zeros_like(u).at[columns].set(seeded, mode="drop")))
 
             jacobian = jax.vmap(column, out_axes=1)(jnp.eye(kind.size, dtype=x.dtype))
-            return take(f), jnp.where(padding, 1, jacobian).astype(x.dtype)
+            f = jnp.where(rows == plan.n, x, take(f))
+            return f, jnp.where(padding, 1, jacobian).astype(x.dtype)
 
-        return evaluate
+        residual = lambda x: jnp.where(rows == plan.n, x, take(self.fn(whole(x), self.args)))
+        return Equations(both, residual, lambda x: take(sizes(self.fn, whole(x), self.args)))
 
     def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
         raise NotImplementedError("These blocks leave their unknowns only.")

@@ -11,7 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from . import _ops
 from ._builder import Builder, Rule
-from ._lines import dense, without_zeros, zero
+from ._lines import batches, dense, without_zeros, zero
 from ._nodes import NONE, Ids
 
 # Entries of an operand table, above which a convolution is computed as a whole.
@@ -55,6 +55,8 @@ def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     if p["batch_group_count"] != 1:  # only derivatives of grouped convolutions have it
         b.shared.dense.add(eqn.primitive.name)
         return dense(b, eqn, operands)
+    if not (operands[0].size and operands[1].size):
+        return [np.full(aval.shape, zero(b, aval.dtype))]
     spec = p["dimension_numbers"]
     x, kernel = operands[0].transpose(spec.lhs_spec), operands[1].transpose(spec.rhs_spec)
     groups, space = p["feature_group_count"], x.shape[2:]
@@ -95,8 +97,8 @@ def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 def _by_junctions(
     b: Builder, eqn: JaxprEqn, operands: list[Ids], seen: Ids, kernel: Ids
 ) -> list[Ids]:
-    rows = b.nodes.junction(seen.reshape(-1, seen.shape[-1])).reshape(seen.shape[:-1])
-    columns = b.nodes.junction(kernel.reshape(-1, kernel.shape[-1])).reshape(kernel.shape[:-1])
+    rows = b.nodes.junction(batches(seen, 1)).reshape(seen.shape[:-1])
+    columns = b.nodes.junction(batches(kernel, 1)).reshape(kernel.shape[:-1])
     return list(np.broadcast_arrays(rows, columns))
 
 

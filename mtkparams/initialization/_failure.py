@@ -34,6 +34,8 @@ _WHY_SINGULAR = {
         "Replace one of the equations by the conservation law."
     ),
 }
+# Lines have one root or none: only one that says what others say, to rounding, is singular.
+_WHY_AFFINE = "The equations do not determine {unknowns}. Give other values, or another equation."
 
 
 def raise_failure(start: Start) -> Start:
@@ -90,7 +92,9 @@ def _text(plan: Plan, number: int, listing: Listed, kind: int) -> str:
     if kind == _FAILED and listing.kind != "affine":
         advice = _ADVICE[plan.question].format(first=unknowns[0])
         return f"{what} did not converge in {block}. {advice}"
-    why = _WHY_SINGULAR.get(plan.question, _WHY_SINGULAR["start"])
+    why = _WHY_SINGULAR.get(
+        plan.question, _WHY_AFFINE if kind == _FAILED else _WHY_SINGULAR["start"]
+    )
     found = (
         "found a root with a singular Jacobian" if kind == _SINGULAR else "met a singular matrix"
     )
@@ -125,6 +129,8 @@ def _with_values(start: Start) -> str:
     waiting = np.nonzero(status == 2)[0].tolist()
     rest = [name for b in waiting for name in blocks[b].unknowns]
     more = f" Not solved because of that: {listed(rest)}." if rest else ""
+    rest = [name for b in np.nonzero(status == 4)[0].tolist() for name in blocks[b].unknowns]
+    more += f" Without a derivative because of that: {listed(rest)}." if rest else ""
     return text + found + more
 
 

@@ -7,11 +7,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ..blocks import Found, Settings, least_squares, solve_blocks, solve_whole
+from ..blocks import Found, Settings, least_squares, sizes, solve_blocks, solve_whole
 from ..errors import KindError
 from ..model import Model
 from ..parameters import Caches, Initials, MTKParameters
@@ -22,9 +21,6 @@ from ._listing import Listed, listing
 from ._plan import Plan, Question, plan, without_caches
 from ._result import InitializationResult
 from ._spoil import spoil
-
-# Directions in which the size of an equation's terms is looked for.
-_PROBES = 8
 
 
 class Start(eqx.Module):
@@ -199,23 +195,11 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     t, p = args
     y, p = own.split(v, p)
 
-    def remaining(y: Array, tunable: Array) -> Array:
-        return own.remaining(y, (t, eqx.tree_at(lambda p: p.tunable, p, tunable)))
-
-    # The size of an equation's terms: how much it changes with its unknowns and parameters, each
-    # times what it is. In directions with all signs, so that terms which cancel do not cancel here.
-    at = (y, p.tunable)
-    value, push = jax.linearize(remaining, *at)
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (_PROBES, y.size + p.tunable.size))
-    signs = jnp.asarray(signs, y.dtype)
-    terms = jax.vmap(
-        lambda s: push(s[: y.size] * y, s[y.size :].astype(p.tunable.dtype) * p.tunable)
-    )
-    size = jnp.max(jnp.abs(terms(signs)), axis=0)
+    value, size = own.remaining(y, (t, p)), sizes(own.remaining, y, (t, p))
     least = float(jnp.finfo(v.dtype).eps) ** 0.5
     rtol = least if options.rtol is None else options.rtol
     atol = least if options.atol is None else options.atol
-    ratio = jnp.abs(value) / (atol + rtol * jnp.where(jnp.isfinite(size), size, 0))
+    ratio = jnp.abs(value) / (atol + rtol * size)
     return jnp.where(jnp.isfinite(ratio), ratio, jnp.inf)
 
 

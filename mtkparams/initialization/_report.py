@@ -11,7 +11,9 @@ from ._find import Start
 from ._judge import listed
 from ._listing import Listed, named, short
 
-_STATUS = ("solved", "failed", "waits for a failed one", "singular")
+_STATUS = ("solved", "failed", "waits for a failed one", "singular", "reads a singular one")
+# By how bad it is, the least first.
+_ORDER = np.array([0, 4, 2, 3, 1])
 _ROWS = 40
 
 
@@ -21,8 +23,9 @@ class BlockReport:
 
     **Attributes:**
 
-    - `status`: `"solved"`, `"failed"` (it did not converge), `"waits for a failed one"`, or
-      `"singular"` (a root, with a singular Jacobian).
+    - `status`: `"solved"`, `"failed"` (it did not converge), `"waits for a failed one"`,
+      `"singular"` (a root, with a singular Jacobian), or `"reads a singular one"` (a root, without a
+      derivative for that reason).
     - `iterations`: evaluations of its equations.
     - `residual`: the largest of its equations at the values found, or where the search ended.
     - `condition`: of its Jacobian there; derivatives lose as many digits.
@@ -65,9 +68,7 @@ class Report:
         self.violated = named(plan.equations, plan.left_over[bad])
         # Of a batch the worst: a member that failed must not hide behind one that did not.
         worst = lambda x: x.max(axis=over) if over else x
-        order = np.array([0, 3, 1, 2])  # by how bad it is: solved, waits, singular, failed
-        severity = worst(order[status])
-        status = np.argsort(order)[severity]
+        status = _ORDER[worst(np.argsort(_ORDER)[status])]
         rows = zip(
             self._listed, status, worst(iterations), worst(residual), worst(condition), strict=True
         )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ..blocks import Found, Structure, solve_blocks, solve_whole
+from ..blocks import Found, Settings, Structure, solve_blocks, solve_whole
 from ..model import Model
 from ..model._model import join
 from ..parameters import MTKParameters
@@ -40,20 +40,29 @@ class Constraint:
         t, x, p = args
         return join(list(self.model.residuals(t, jnp.concatenate([x, z]), p).values()), z.dtype)
 
-    def found(self, t: Any, y: Array, p: MTKParameters) -> Found:
-        """The algebraic unknowns and how they were found, from those in `y` as a guess."""
+    def found(self, t: Any, y: Array, p: MTKParameters, doubt: bool = False) -> Found:
+        """The algebraic unknowns and how they were found, from those in `y` as a guess.
+
+        **Arguments:**
+
+        - `doubt`: the verdict is that of an initialization, for what is handed on: a root whose slope is
+          lost in rounding counts as none.
+        """
+        settings = Settings(doubt=doubt)
         x, guess = self.model.split(y)
         guess, args = jax.lax.stop_gradient(guess), (t, x, p)
         if self.structure is None:
-            return solve_whole(self.residual, guess, args)
-        return solve_blocks(self.structure, self.residual, guess, args)
+            return solve_whole(self.residual, guess, args, settings)
+        return solve_blocks(self.structure, self.residual, guess, args, settings)
 
-    def resolve(self, t: Any, y: Array, p: MTKParameters) -> tuple[Array, Bool[Array, ""]]:
+    def resolve(
+        self, t: Any, y: Array, p: MTKParameters, doubt: bool = False
+    ) -> tuple[Array, Bool[Array, ""]]:
         """`y` with its algebraic part solved, and whether that worked; the algebraic part is a guess.
 
         Where it did not work that part is NaN. No derivative goes through the guess.
         """
-        found = self.found(t, y, p)
+        found = self.found(t, y, p, doubt)
         x, _ = self.model.split(y)
         return jnp.concatenate([x, found.u]), jnp.all(found.status == 0)
 
@@ -97,7 +106,7 @@ class Constraint:
 
         def one(t: Array, y: Array, used: Array) -> tuple[Array, Array]:
             found, solved = self.resolve(
-                jnp.where(used, t, first[0]), jnp.where(used, y, first[1]), p
+                jnp.where(used, t, first[0]), jnp.where(used, y, first[1]), p, doubt=True
             )
             return jnp.where(used, found, y), solved | ~used
 
@@ -175,5 +184,5 @@ class Resolved(eqx.Module):
 
 @eqx.filter_jit
 def _resolved(one: Resolved, t: Array) -> Array:
-    found, _ = one.constraint.resolve(t, one.interpolation.evaluate(t), one.p)
+    found, _ = one.constraint.resolve(t, one.interpolation.evaluate(t), one.p, doubt=True)
     return found

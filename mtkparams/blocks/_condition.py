@@ -1,0 +1,74 @@
+"""How near to singular matrices are, in the best of all units of their equations and unknowns.
+
+Scaling the rows of `A` leaves `|inverse(A)| |A|` as it is, and scaling its columns leaves the largest
+eigenvalue of that product. It is the least condition number that scaling can reach (Bauer, Optimally scaled
+matrices, 1963), and for block-triangular matrices the largest of those of the diagonal blocks.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ._settings import Tolerances
+from ._small_linear import times
+
+# Condition times precision from which a bound is worth improving, and how many times at most.
+_SUSPICIOUS, _IMPROVEMENTS = 1e-6, 40
+
+
+def scaled_rows(
+    jacobian: Float[Array, "m m batch"],
+    units: Float[Array, "m batch"],
+    tol: Tolerances,
+    *vectors: Array,
+) -> tuple[Array, list[Array]]:
+    """The Jacobian with rows in units of how large they are, and vectors of equations likewise.
+
+    **Arguments:**
+
+    - `units`: a length in which to measure each unknown; zero if there is none.
+    """
+    size = jnp.abs(jacobian)
+    terms = times(size, units)
+    scale = 1 / jnp.maximum(jnp.where(terms > tol.tiny, terms, jnp.max(size, 1)), tol.tiny)
+    return jacobian * scale[:, None], [v * scale for v in vectors]
+
+
+def units_of(jacobian: Float[Array, "m m batch"], tol: Tolerances) -> Float[Array, "m batch"]:
+    """Units of the unknowns in which the entries of the Jacobian are as equal as they get."""
+    rows, _ = scaled_rows(jacobian, jnp.zeros_like(jacobian[0]), tol)
+    largest = jnp.max(jnp.abs(rows), 0)
+    return 1 / jnp.where(largest > tol.tiny, largest, 1)
+
+
+def condition_of(
+    inverted: Float[Array, "m m batch"], matrix: Float[Array, "m m batch"], tol: Tolerances
+) -> Float[Array, " batch"]:
+    """A bound of the condition number of each matrix, and close to it where that is large."""
+    size = jnp.abs(matrix)
+    largest = jnp.max(size, 0)
+    # Any positive weights give a bound (Collatz): these are right where one entry rules a column.
+    weight = 1 / jnp.where(largest > 0, largest, 1)
+    weight, bound = _bound(jnp.abs(inverted), size, weight)
+    if matrix.shape[0] == 1:
+        return bound
+
+    def improved(weight: Array, bound: Array) -> Array:
+        def again(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
+            weight, bound = both
+            weight = weight / jnp.max(weight, 0, keepdims=True)
+            weight, now = _bound(jnp.abs(inverted), size, jnp.maximum(weight, tol.tiny**0.5))
+            return weight, jnp.minimum(bound, now)
+
+        return lax.fori_loop(0, _IMPROVEMENTS, again, (weight, bound))[1]
+
+    doubtful = bound * tol.eps > _SUSPICIOUS
+    return lax.cond(jnp.any(doubtful), improved, lambda _, b: b, weight, bound)
+
+
+def _bound(inverted: Array, size: Array, weight: Array) -> tuple[Array, Array]:
+    moved = times(inverted, times(size, weight))
+    bound = jnp.max(moved / weight, 0)
+    return moved, jnp.where(jnp.isnan(bound), jnp.inf, bound)
