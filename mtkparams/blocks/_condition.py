@@ -43,6 +43,18 @@ def units_of(jacobian: Float[Array, "m m batch"], tol: Tolerances) -> Float[Arra
     return 1 / jnp.where(largest > tol.tiny, largest, 1)
 
 
+def equal_parts(
+    matrix: Float[Array, "m m batch"], tol: Tolerances
+) -> tuple[Float[Array, "m batch"], Float[Array, "m batch"]]:
+    """Factors for rows and columns, after which the entries are as equal as they get.
+
+    Elimination picks its pivots by how large they are, which says something in comparable units only.
+    """
+    columns = units_of(matrix, tol)
+    terms = times(jnp.abs(matrix), columns)
+    return 1 / jnp.where(terms > tol.tiny, terms, 1), columns
+
+
 def condition_of(
     inverted: Float[Array, "m m batch"], matrix: Float[Array, "m m batch"], tol: Tolerances
 ) -> Float[Array, " batch"]:

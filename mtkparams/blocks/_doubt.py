@@ -50,7 +50,10 @@ def doubtful(
     - `level`: what rounding may do to each equation.
     """
     farthest = times(jnp.abs(inverted), level)
-    clearly = 8 * tol.eps * times(jnp.abs(inverted), times(jnp.abs(jacobian), farthest))
+    # What rounding does to the two products below, which is all that there is of affine equations.
+    clearly = (
+        8 * (1 + len(x)) * tol.eps * times(jnp.abs(inverted), times(jnp.abs(jacobian), farthest))
+    )
 
     def turned(row: Float[Array, "m batch"]) -> Bool[Array, " batch"]:
         push = jnp.where(row < 0, -level, level)

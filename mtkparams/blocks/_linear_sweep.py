@@ -10,7 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from ._condition import equal_parts
 from ._schedule import Kind, Schedule
+from ._settings import Settings, tolerances
 from ._small_linear import inverse, times
 from ._walk import walk
 
@@ -81,7 +83,10 @@ def _piece(vector: Array, kind: Kind, t: Any) -> Array:
 def _table(kind: Kind, part: Parts, good: Bool[Array, "steps width"]) -> dict[str, Any]:
     eye = jnp.eye(kind.size, dtype=part.own.dtype)[:, :, None, None]
     own = jnp.where(good[None, None], part.own, eye)
-    inverted = inverse(own.reshape(kind.size, kind.size, -1)).reshape(own.shape)
+    flat = own.reshape(kind.size, kind.size, -1)
+    rows, columns = equal_parts(flat, tolerances(Settings(), own.dtype))
+    even = inverse(flat * rows[:, None] * columns[None])
+    inverted = (even * columns[:, None] * rows[None]).reshape(own.shape)
     if part.leaves is not None:
         # What is left behind is an unknown too, with an equation that says what it is.
         leaves = jnp.where(good[None, None], part.leaves, 0)

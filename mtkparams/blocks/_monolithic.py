@@ -10,6 +10,7 @@ from jax import lax
 from jax.scipy.linalg import lu_factor, lu_solve
 from jaxtyping import Array
 
+from ._condition import equal_parts
 from ._found import Found
 from ._implicit import Factorize, Residual, Solves, implicit
 from ._newton import FAILED, SINGULAR, Equations, Root, solve_nonlinear
@@ -30,7 +31,10 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
 
     def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
         near, steps = _newton(fn, guess, args, tol)
-        return _verdict(_finish(fn, near, args, tol, steps), fn, args)
+        root = _finish(fn, near, args, tol, steps, guess)
+        u, lost, (status, taken, residual, condition) = _verdict(root, fn, args)
+        residual = jnp.where(status == FAILED, root.residual, residual)
+        return u, lost, (status, taken, residual, condition)
 
     u, report = implicit(find, fn, _dense(fn), guess, args)
     return Found(u, *report, caches=())
@@ -113,7 +117,9 @@ def _levenberg(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[
     return near, found.stats["num_steps"]
 
 
-def _finish(fn: Residual, near: Array, args: Any, tol: Tolerances, steps: Array) -> Root:
+def _finish(
+    fn: Residual, near: Array, args: Any, tol: Tolerances, steps: Array, guess: Array | None = None
+) -> Root:
     """A root of `fn` from nearby, to rounding, with its verdict; `steps` were taken before."""
 
     def both(x: Array) -> tuple[Array, Array]:
@@ -126,7 +132,8 @@ def _finish(fn: Residual, near: Array, args: Any, tol: Tolerances, steps: Array)
         lambda x: fn(x[:, 0], args)[:, None],
         lambda x: sizes(fn, x[:, 0], args)[:, None],
     )
-    root = solve_nonlinear(equations, near[:, None], jnp.ones(1, bool), tol)
+    guessed = None if guess is None else guess[:, None]
+    root = solve_nonlinear(equations, near[:, None], jnp.ones(1, bool), tol, guessed)
     return root._replace(iterations=root.iterations + steps.astype(jnp.int32))
 
 
@@ -147,7 +154,13 @@ def _verdict(root: Root, fn: Residual, args: Any) -> tuple[Array, Array, Any]:
 def _dense(fn: Residual) -> Factorize:
     def factorize(u: Array, args: Any, bad: Array) -> Solves:
         jacobian = jax.jacfwd(lambda u: fn(u, args))(u)
-        factors = lu_factor(jnp.where(bad[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian))
-        return Solves(lambda b: lu_solve(factors, b), lambda c: lu_solve(factors, c, trans=1))
+        jacobian = jnp.where(bad[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
+        parts = equal_parts(jacobian[..., None], tolerances(_DEFAULT, u.dtype))
+        rows, columns = (x[:, 0] for x in parts)
+        factors = lu_factor(jacobian * rows[:, None] * columns[None])
+        return Solves(
+            lambda b: columns * lu_solve(factors, rows * b),
+            lambda c: rows * lu_solve(factors, columns * c, trans=1),
+        )
 
     return factorize

@@ -48,11 +48,18 @@ class Equations(NamedTuple):
 
 
 class Root(NamedTuple):
-    """What was found for each of a batch of systems."""
+    """What was found for each of a batch of systems.
+
+    **Attributes:**
+
+    - `x`: the guess where the search failed: what reads it must not meet a point without sense.
+    - `residual`: the largest entry where the search ended.
+    """
 
     x: Float[Array, "m batch"]
     status: Int[Array, " batch"]
     iterations: Int[Array, " batch"]
+    residual: Float[Array, " batch"]
     condition: Float[Array, " batch"]
 
 
@@ -101,6 +108,7 @@ def solve_affine(
         choose(solved & active, x, x0),
         jnp.where(active, jnp.where(solved, SOLVED, FAILED), BLOCKED).astype(jnp.int32),
         active.astype(jnp.int32),
+        jnp.max(jnp.abs(f), 0),
         condition,
     )
 
@@ -127,8 +135,14 @@ def solve_nonlinear(
     x0: Float[Array, "m batch"],
     active: Bool[Array, " batch"],
     tol: Tolerances,
+    guess: Float[Array, "m batch"] | None = None,
 ) -> Root:
-    """Roots of nonlinear systems, from `x0`."""
+    """Roots of nonlinear systems, from `x0`.
+
+    **Arguments:**
+
+    - `guess`: what was guessed, where another search led from there to `x0`.
+    """
     m, batch = x0.shape
     zero = jnp.zeros((m, batch), x0.dtype)
     start = _State(
@@ -145,21 +159,26 @@ def solve_nonlinear(
         lag=jnp.zeros(batch, bool),
         stalled=jnp.zeros(batch, bool),
     )
+    guess = x0 if guess is None else guess
     final = lax.while_loop(
-        lambda s: jnp.any(s.active), lambda s: _iterate(equations.both, x0, s, tol), start
+        lambda s: jnp.any(s.active), lambda s: _iterate(equations.both, guess, s, tol), start
     )
     status, condition = final.status, final.condition
     if tol.doubt:
-        status, condition = _judged(equations, x0, final, tol)
-    return Root(final.x, status, final.iterations, condition)
+        status, condition = _judged(equations, guess, final, tol)
+    x = choose(status == FAILED, x0, final.x)
+    return Root(x, status, final.iterations, jnp.max(jnp.abs(final.f), 0), condition)
 
 
-def _judged(equations: Equations, x0: Array, final: _State, tol: Tolerances) -> tuple[Array, Array]:
+def _judged(
+    equations: Equations, guess: Array, final: _State, tol: Tolerances
+) -> tuple[Array, Array]:
     """Status and condition, with what rounding can do to the equations taken into account."""
     x, status = final.x, final.status
     f, jacobian = equations.both(x)
     level = rounding_level(equations.sizes(x), tol)
-    units = _units(x, x0)
+    # What a root leaves of an unknown that is zero there is no unit of it.
+    units = jnp.where(jnp.abs(x) > tol.eps * jnp.abs(guess), jnp.abs(x), jnp.abs(guess))
     scaled, (f, level) = scaled_rows(jacobian, units, tol, f, level)
     inverted = inverse(scaled)
     condition = condition_of(inverted, scaled, tol)
@@ -171,34 +190,35 @@ def _judged(equations: Equations, x0: Array, final: _State, tol: Tolerances) -> 
     doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
     solved = status == SOLVED
     # Where nothing got smaller any more, this is a root only if rounding is what is left.
-    missed = solved & final.stalled & ~jnp.all(jnp.abs(f) <= 4 * level, 0)
+    off, rounding = jnp.abs(times(inverted, f)), times(jnp.abs(inverted), level)
+    missed = solved & final.stalled & ~jnp.all(off <= 4 * rounding + tol.eps**0.5 * units, 0)
     singular = solved & (doubt | ~(condition * tol.eps < _WELL))
     status = jnp.where(missed, FAILED, jnp.where(singular, SINGULAR, status)).astype(jnp.int32)
     return status, jnp.where(solved, condition, final.condition)
 
 
-def _units(x: Array, x0: Array) -> Array:
+def _units(x: Array, guess: Array, tol: Tolerances) -> Array:
     """A length in which to measure each unknown, zero if there is none."""
-    return jnp.where(x == 0, jnp.abs(x0), jnp.abs(x))
+    return jnp.where(jnp.abs(x) > tol.tiny**0.5, jnp.abs(x), jnp.abs(guess))
 
 
 def _iterate(
-    evaluate: Callable[[Array], tuple[Array, Array]], x0: Array, s: _State, tol: Tolerances
+    evaluate: Callable[[Array], tuple[Array, Array]], guess: Array, s: _State, tol: Tolerances
 ) -> _State:
     first = s.iterations == 0
     trial = s.x - s.step
     f, jacobian = evaluate(trial)
     finite = jnp.all(jnp.isfinite(f), 0) & jnp.all(jnp.isfinite(jacobian), (0, 1))
 
-    _, (before, after) = scaled_rows(s.jacobian, _units(s.x, x0), tol, s.f, f)
+    _, (before, after) = scaled_rows(s.jacobian, _units(s.x, guess, tol), tol, s.f, f)
     was, now = jnp.sum(before**2, 0), jnp.sum(after**2, 0)
     # A damped step promises less, and so less is asked of it.
     again = first | jnp.all(s.step == 0, 0)
     good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
-    size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(x0))
+    size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(guess))
     # An unknown that starts at zero has no unit before it moves.
-    within = jnp.maximum(tol.eps**0.5 * scale, jnp.where(x0 == 0, 100 * tol.eps, 0))
+    within = jnp.maximum(tol.eps**0.5 * scale, jnp.where(guess == 0, 100 * tol.eps, 0))
     idle = ~good & ~first & jnp.all(size <= within, 0)
     stalled = idle & (s.damping == 0)
 
@@ -212,7 +232,7 @@ def _iterate(
     damping = jnp.where(good, lowered, jnp.where(idle, 0, raised))
     plain = damping == 0
 
-    units = _units(x, x0)
+    units = _units(x, guess, tol)
     scaled, (residual, bend) = scaled_rows(jacobian, units, tol, f, times(change, s.step))
     # One inverse serves both: where a step is damped, there is no verdict before it is not.
     matrix, right = lax.cond(
@@ -231,7 +251,9 @@ def _iterate(
     rounding = times(jnp.abs(scaled), jnp.abs(x)) * tol.eps
     noise = times(jnp.abs(inverted), rounding)
     size = jnp.abs(step)
-    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + tol.atol + 4 * noise, 0)
+    # A root of zero is found when it is nothing beside the guess.
+    least = tol.atol + tol.eps**2 * jnp.abs(guess)
+    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + least + 4 * noise, 0)
     measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
     # A step of nothing measures nothing: where rounding hides the residual near a double root.
     moved = jnp.any(s.step != 0, 0)
@@ -245,7 +267,7 @@ def _iterate(
     multiple = (near & (doubts >= _DOUBTS)) | (finite & plain & ~usable & at_root)
     iterations = s.iterations + s.active.astype(jnp.int32)
     spent = iterations >= tol.steps
-    approached = jnp.all(size <= tol.eps**0.5 * jnp.maximum(jnp.abs(x0), scale), 0)
+    approached = jnp.all(size <= tol.eps**0.5 * scale, 0)
     multiple = multiple | (spent & lag & good & usable & approached)
 
     # A singular system goes on damped, from the same point.

@@ -17,8 +17,8 @@ class Settings:
     - `rtol`: the next Newton step, relative to the unknown, below which a root is found. That step
       is still taken, so the root is better than `rtol` by about its square. Never less than a few
       units of rounding.
-    - `atol`: the same, in units of the unknown. By default so small that only exact zeros need it:
-      an unknown of 1e-12 is found to `rtol` as one of 1e12 is.
+    - `atol`: the same, in units of the unknown. By default so small beside the guess that only exact
+      zeros need it: an unknown of 1e-12 is found to `rtol` as one of 1e12 is.
     - `residual`: what is left of an equation, relative to its largest term, where a least-squares
       solve still counts as a solution.
     - `max_steps`: evaluations of the residual of a block before it counts as failed.

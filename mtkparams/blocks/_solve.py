@@ -12,6 +12,7 @@ from jaxtyping import Array
 from ..errors import ShapeError
 from ._found import Found
 from ._implicit import Residual, Solves, implicit
+from ._newton import FAILED
 from ._programs import ProgramPlan
 from ._settings import Settings, tolerances
 from ._sweep import NO_SLOPE, NO_VALUE, sweep
@@ -80,7 +81,8 @@ def solve_blocks(
         swept = sweep(own, blocks, plan.affine, guess, tol)
         spoilt = swept.spoilt[own.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        report = (swept.status, swept.iterations, blocks.largest(swept.z), swept.condition)
+        residual = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
+        report = (swept.status, swept.iterations, residual, swept.condition)
         return swept.z, lost, tuple(r[own.slot_of] for r in report)
 
     def factorize(z: Array, args: Any, bad: Array) -> Solves:

@@ -61,6 +61,7 @@ class Swept(NamedTuple):
     spoilt: Array
     status: Array
     iterations: Array
+    residual: Array
     condition: Array
 
 
@@ -76,6 +77,7 @@ def sweep(
         jnp.zeros(slots + 1, jnp.int32),
         jnp.zeros(slots, jnp.int32),
         jnp.zeros(slots, jnp.int32),
+        jnp.zeros(slots, guess.dtype),
         jnp.zeros(slots, guess.dtype),
     )
     tables = [(_tables(plan, k), blocks.tables(k)) for k in range(len(plan.kinds))]
@@ -124,5 +126,6 @@ def _write(carry: Swept, root: Root, left: Array, spoilt: Array, table: dict[str
         put(carry.spoilt, spoilt, slot),
         put(carry.status, status, slot),
         put(carry.iterations, root.iterations, slot),
+        put(carry.residual, root.residual, slot),
         put(carry.condition, root.condition, slot),
     )
