@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 from ._condition import equal_parts
 from ._schedule import Kind, Schedule
 from ._settings import Settings, tolerances
-from ._small_linear import inverse, times
+from ._small_linear import inverse, refined, times
 from ._walk import walk
 
 
@@ -85,7 +85,8 @@ def _table(kind: Kind, part: Parts, good: Bool[Array, "steps width"]) -> dict[st
     own = jnp.where(good[None, None], part.own, eye)
     flat = own.reshape(kind.size, kind.size, -1)
     rows, columns = equal_parts(flat, tolerances(Settings(), own.dtype))
-    even = inverse(flat * rows[:, None] * columns[None])
+    even = flat * columns[None] * rows[:, None]
+    even = refined(inverse(even), even)
     inverted = (even * columns[:, None] * rows[None]).reshape(own.shape)
     if part.leaves is not None:
         # What is left behind is an unknown too, with an equation that says what it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -157,10 +158,17 @@ def _dense(fn: Residual) -> Factorize:
         jacobian = jnp.where(bad[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
         parts = equal_parts(jacobian[..., None], tolerances(_DEFAULT, u.dtype))
         rows, columns = (x[:, 0] for x in parts)
-        factors = lu_factor(jacobian * rows[:, None] * columns[None])
+        factors = lu_factor(jacobian * columns[None] * rows[:, None])
+        solve = lambda b: columns * lu_solve(factors, rows * b)
+        transposed = lambda c: rows * lu_solve(factors, columns * c, trans=1)
+
+        # Once more with what is left: elimination loses what is small beside the largest entries.
+        def refined(solve: Callable[[Array], Array], matrix: Array, b: Array) -> Array:
+            x = solve(b)
+            return x + solve(b - matrix @ x)
+
         return Solves(
-            lambda b: columns * lu_solve(factors, rows * b),
-            lambda c: rows * lu_solve(factors, columns * c, trans=1),
+            lambda b: refined(solve, jacobian, b), lambda c: refined(transposed, jacobian.T, c)
         )
 
     return factorize

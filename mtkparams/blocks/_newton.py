@@ -67,6 +67,7 @@ class _State(NamedTuple):
     x: Array  # the last accepted point, with its residual and Jacobian
     f: Array
     jacobian: Array
+    sizes: Array  # of the terms of each equation
     step: Array  # what is subtracted from it next
     damping: Array
     active: Array
@@ -149,6 +150,7 @@ def solve_nonlinear(
         x=x0,
         f=jnp.full_like(zero, jnp.inf),
         jacobian=jnp.zeros((m, m, batch), x0.dtype),
+        sizes=zero,
         step=zero,
         damping=zero[0],
         active=active,
@@ -160,8 +162,15 @@ def solve_nonlinear(
         stalled=jnp.zeros(batch, bool),
     )
     guess = x0 if guess is None else guess
+
+    def evaluate(x: Array) -> tuple[Array, Array, Array]:
+        f, jacobian = equations.both(x)
+        # Without what the arguments give, where nobody asks for more.
+        sized = equations.sizes(x) if tol.doubt else times(jnp.abs(jacobian), jnp.abs(x))
+        return f, jacobian, sized
+
     final = lax.while_loop(
-        lambda s: jnp.any(s.active), lambda s: _iterate(equations.both, guess, s, tol), start
+        lambda s: jnp.any(s.active), lambda s: _iterate(evaluate, guess, s, tol), start
     )
     status, condition = final.status, final.condition
     if tol.doubt:
@@ -176,7 +185,7 @@ def _judged(
     """Status and condition, with what rounding can do to the equations taken into account."""
     x, status = final.x, final.status
     f, jacobian = equations.both(x)
-    level = rounding_level(equations.sizes(x), tol)
+    level = rounding_level(final.sizes, tol)
     # What a root leaves of an unknown that is zero there is no unit of it.
     units = jnp.where(jnp.abs(x) > tol.eps * jnp.abs(guess), jnp.abs(x), jnp.abs(guess))
     scaled, (f, level) = scaled_rows(jacobian, units, tol, f, level)
@@ -203,15 +212,20 @@ def _units(x: Array, guess: Array, tol: Tolerances) -> Array:
 
 
 def _iterate(
-    evaluate: Callable[[Array], tuple[Array, Array]], guess: Array, s: _State, tol: Tolerances
+    evaluate: Callable[[Array], tuple[Array, Array, Array]],
+    guess: Array,
+    s: _State,
+    tol: Tolerances,
 ) -> _State:
     first = s.iterations == 0
     trial = s.x - s.step
-    f, jacobian = evaluate(trial)
+    f, jacobian, sized = evaluate(trial)
     finite = jnp.all(jnp.isfinite(f), 0) & jnp.all(jnp.isfinite(jacobian), (0, 1))
 
-    _, (before, after) = scaled_rows(s.jacobian, _units(s.x, guess, tol), tol, s.f, f)
-    was, now = jnp.sum(before**2, 0), jnp.sum(after**2, 0)
+    units = _units(s.x, guess, tol)
+    _, ends = scaled_rows(s.jacobian, units, tol, s.f, f, 4 * tol.eps * s.sizes)
+    # What rounding leaves of an equation is nothing that a step could reduce.
+    was, now = (jnp.sum(jnp.maximum(jnp.abs(x) - ends[2], 0) ** 2, 0) for x in ends[:2])
     # A damped step promises less, and so less is asked of it.
     again = first | jnp.all(s.step == 0, 0)
     good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
@@ -226,6 +240,7 @@ def _iterate(
     x = choose(good, trial, s.x)
     f = choose(good, f, s.f)
     jacobian = choose(good, jacobian, s.jacobian)
+    sized = choose(good, sized, s.sizes)
     raised = jnp.where(s.damping == 0, _FIRST_DAMPING, s.damping * 10)
     lowered = jnp.where(s.damping < _LEAST_DAMPING, 0, s.damping * 0.1)
     # Damping in vain ends as well: only a step without it can tell whether this is a root.
@@ -233,7 +248,8 @@ def _iterate(
     plain = damping == 0
 
     units = _units(x, guess, tol)
-    scaled, (residual, bend) = scaled_rows(jacobian, units, tol, f, times(change, s.step))
+    bend = times(change, s.step)
+    scaled, (residual, bend, rounding) = scaled_rows(jacobian, units, tol, f, bend, tol.eps * sized)
     # One inverse serves both: where a step is damped, there is no verdict before it is not.
     matrix, right = lax.cond(
         jnp.any(s.active & ~plain),
@@ -248,12 +264,13 @@ def _iterate(
     step = times(inverted, right)
     condition = condition_of(inverted, scaled, tol)
     usable = plain & jnp.all(jnp.isfinite(step), 0) & (condition * tol.eps < 0.1)
-    rounding = times(jnp.abs(scaled), jnp.abs(x)) * tol.eps
     noise = times(jnp.abs(inverted), rounding)
     size = jnp.abs(step)
+    # Sizes are a bound of what rounding does; without arguments they are not quite one.
+    known = 1 if tol.doubt else 4
     # A root of zero is found when it is nothing beside the guess.
     least = tol.atol + tol.eps**2 * jnp.abs(guess)
-    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + least + 4 * noise, 0)
+    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + least + known * noise, 0)
     measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
     # A step of nothing measures nothing: where rounding hides the residual near a double root.
     moved = jnp.any(s.step != 0, 0)
@@ -285,6 +302,7 @@ def _iterate(
         x=choose(s.active, x, s.x),
         f=f,
         jacobian=jacobian,
+        sizes=sized,
         step=choose(going, step, jnp.zeros_like(step)),
         damping=damping,
         active=going,

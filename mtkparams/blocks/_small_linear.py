@@ -42,6 +42,19 @@ def _eliminate(a: Array) -> Array:
     return jnp.stack([jnp.stack(row[m:]) for row in rows])
 
 
+def refined(inverted: Array, a: Array) -> Array:
+    """Inverses of `a` to rounding in each entry, from such as are good for the largest ones only.
+
+    Elimination loses small entries beside large ones, and which are small is a matter of units. One step
+    by Newton and Schulz gives them back.
+    """
+    if a.shape[0] == 1:
+        return inverted
+    product = jnp.einsum("ikb,kjb->ijb", a, inverted)
+    left = jnp.eye(a.shape[0], dtype=a.dtype)[:, :, None] - product
+    return inverted + jnp.einsum("ikb,kjb->ijb", inverted, left)
+
+
 def times(a: Array, x: Array) -> Array:
     """Matrices times vectors: `(m, k, batch)` and `(k, batch)` to `(m, batch)`."""
     return jnp.sum(a * x[None], axis=1)
