@@ -198,9 +198,11 @@ def _judged(
 
     doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
     solved = status == SOLVED
-    # Where nothing got smaller any more, this is a root only if rounding is what is left.
+    # A root is where no more than rounding, or than is asked for, is left. Where nothing got smaller any
+    # more, it must be rounding.
+    asked = jnp.where(final.stalled, tol.eps, max(tol.rtol, tol.eps**0.5))[None] * units
     off, rounding = jnp.abs(times(inverted, f)), times(jnp.abs(inverted), level)
-    missed = solved & final.stalled & ~jnp.all(off <= 4 * rounding + tol.eps**0.5 * units, 0)
+    missed = solved & ~jnp.all(off <= 4 * rounding + asked + tol.atol, 0)
     singular = solved & (doubt | ~(condition * tol.eps < _WELL))
     status = jnp.where(missed, FAILED, jnp.where(singular, SINGULAR, status)).astype(jnp.int32)
     return status, jnp.where(solved, condition, final.condition)
@@ -294,7 +296,9 @@ def _iterate(
     lost = lost | (damping > _MOST_DAMPING) | (first & ~finite)
     step = choose(singular, jnp.zeros_like(step), step)
 
-    x = choose(solved & small, x - step, x)
+    # A step that rounding alone makes may lead anywhere.
+    short = jnp.all(size <= tol.eps**0.5 * jnp.maximum(jnp.abs(x), jnp.abs(guess)) + least, 0)
+    x = choose(solved & small & short, x - step, x)
     status = jnp.where(solved, SOLVED, jnp.where(multiple, SINGULAR, FAILED)).astype(jnp.int32)
     status = jnp.where((status == SOLVED) & ~(condition * tol.eps < _WELL), SINGULAR, status)
     going = s.active & ~solved & ~multiple & ~lost & ~spent
