@@ -33,8 +33,8 @@ class Structure:
     of arguments, constants). The residual's own nodes are `graph.residual[list(block.equations)]`.
     An operation by rows (`Op.kind` other than `"whole"`) is computed for the rows that are needed:
     `op.operands` at `graph.place[nodes]`. A whole operation is computed once for all; those of its
-    operand nodes that are not in the slice do not matter to the nodes that are, so any finite value
-    may stand in for them.
+    operand nodes that are not in the slice do not matter to the nodes that are. What stands in
+    for them must be something that the operation is made for.
     """
 
     graph: Graph

@@ -39,8 +39,8 @@ class Graph:
     - `kind`: a place in `dtypes`.
     - `ptr`, `edges`: what node `i` depends on is `edges[ptr[i]:ptr[i + 1]]`. For results of elementwise
       operations, sums and the like these are the operands, in their order. For a whole operation they
-      are what that element depends on: other elements of its operands do not matter to it, and any
-      finite value may stand in for them.
+      are what that element depends on: other elements of its operands do not matter to it. What
+      stands in for them must be something that the operation is made for: it is computed on that too.
 
     `unknowns` are the nodes of `u`, `arguments` those of each leaf of `args` in its shape, `residual`
     those of the result, `closed` pairs of nodes and values. `ops` are the operations, each of them

@@ -193,11 +193,14 @@ def _spread(
     known = strength > rcond * strength.max(initial=0.0)
     whole = np.zeros((held.size, strength.size))
     whole[~held] = axes
-    root = unit[:, None] * whole[:, known] / strength[known] * factor
+    # Selected columns come transposed in memory, and a file gives them back straight: products with
+    # them then differ in their last digit.
+    seen, unseen = (np.ascontiguousarray(whole[:, which]) for which in (known, ~known))
+    root = unit[:, None] * seen / strength[known] * factor
     condition = np.inf
     if known.any():
         condition = float(strength[known].max() / strength[known].min())
-    return Spread(root, unit[:, None] * whole[:, ~known], unit, held, condition, True)
+    return Spread(root, unit[:, None] * unseen, unit, held, condition, True)
 
 
 def _nothing(held: np.ndarray) -> Spread:
