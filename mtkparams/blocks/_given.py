@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from ._implicit import constant
 from ._nodes import CONSTANT
 from ._sizes import sizes
 
@@ -50,9 +50,7 @@ class Given:
     def _filled(self, args: Any, u: Array) -> Values | None:
         if self.filled is None:
             return None
-        constant = lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x
-        args, u = jax.tree.map(constant, (args, u))
-        return self.filled.evaluate(args, u, None)
+        return self.filled.evaluate(constant(args), lax.stop_gradient(u), None)
 
 
 def _fully(graph: Any, nodes: np.ndarray, but: np.ndarray) -> np.ndarray:
@@ -95,9 +93,9 @@ class _Computed:
             self.store[graph.unknowns] = len(leaves)
             self.at[graph.unknowns] = np.arange(graph.unknowns.size)
         first = len(leaves) + self.has_unknowns
-        constant = needed[graph.op[needed] <= CONSTANT]
-        for kind in np.unique(graph.kind[constant]):
-            own = constant[graph.kind[constant] == kind]
+        known = needed[graph.op[needed] <= CONSTANT]
+        for kind in np.unique(graph.kind[known]):
+            own = known[graph.kind[known] == kind]
             self.store[own], self.at[own] = first + len(self.constants), np.arange(own.size)
             self.constants.append(np.asarray(graph.constant(own)))
         self._first = first + len(self.constants)

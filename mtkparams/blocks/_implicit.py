@@ -92,6 +92,11 @@ def implicit(
     return u, jax.tree.map(lax.stop_gradient, more)
 
 
+def constant(tree: Any) -> Any:
+    """The same tree, whose real and complex numbers have no derivative."""
+    return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
+
+
 def _masked_solve(
     residual: Residual,
     factorize: Factorize,
@@ -100,9 +105,6 @@ def _masked_solve(
     bad: Bool[Array, " n"],
     right: Array,
 ) -> Array:
-    constant = lambda tree: jax.tree.map(
-        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree
-    )
     solves = factorize(lax.stop_gradient(u), constant(args), bad)
 
     def product(v: Array) -> Array:

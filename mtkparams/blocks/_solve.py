@@ -81,8 +81,8 @@ def solve_blocks(
         swept = sweep(own, blocks, plan.affine, guess, tol)
         spoilt = swept.spoilt[own.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        residual = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
-        report = (swept.status, swept.iterations, residual, swept.condition)
+        left = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
+        report = (swept.status, swept.iterations, left, swept.condition)
         return swept.z, lost, tuple(r[own.slot_of] for r in report)
 
     def factorize(z: Array, args: Any, bad: Array) -> Solves:
