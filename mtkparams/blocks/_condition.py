@@ -30,10 +30,17 @@ def scaled_rows(
 
     - `units`: a length in which to measure each unknown; zero if there is none.
     """
+    _, scale = row_scale(jacobian, units, tol)
+    return jacobian * scale[:, None], [v * scale for v in vectors]
+
+
+def row_scale(
+    jacobian: Float[Array, "m m batch"], units: Float[Array, "m batch"], tol: Tolerances
+) -> tuple[Float[Array, "m batch"], Float[Array, "m batch"]]:
+    """How large the terms of each equation are, and a factor that makes equations comparable."""
     size = jnp.abs(jacobian)
     terms = times(size, units)
-    scale = 1 / jnp.maximum(jnp.where(terms > tol.tiny, terms, jnp.max(size, 1)), tol.tiny)
-    return jacobian * scale[:, None], [v * scale for v in vectors]
+    return terms, 1 / jnp.maximum(jnp.where(terms > tol.tiny, terms, jnp.max(size, 1)), tol.tiny)
 
 
 def units_of(jacobian: Float[Array, "m m batch"], tol: Tolerances) -> Float[Array, "m batch"]:
@@ -59,25 +66,45 @@ def condition_of(
     inverted: Float[Array, "m m batch"], matrix: Float[Array, "m m batch"], tol: Tolerances
 ) -> Float[Array, " batch"]:
     """A bound of the condition number of each matrix, and close to it where that is large."""
-    size = jnp.abs(matrix)
-    largest = jnp.max(size, 0)
-    # Any positive weights give a bound (Collatz): these are right where one entry rules a column.
-    weight = 1 / jnp.where(largest > 0, largest, 1)
-    weight, bound = _bound(jnp.abs(inverted), size, weight)
+    bound = quick_bound(inverted, matrix, _weight(matrix))
     if matrix.shape[0] == 1:
         return bound
+    improve = lambda inverted, matrix, _: close_bound(inverted, matrix, tol)
+    keep = lambda inverted, matrix, bound: bound
+    suspicious = jnp.any(bound * tol.eps > _SUSPICIOUS)
+    return lax.cond(suspicious, improve, keep, inverted, matrix, bound)
 
-    def improved(weight: Array, bound: Array) -> Array:
-        def again(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
-            weight, bound = both
-            weight = weight / jnp.max(weight, 0, keepdims=True)
-            weight, now = _bound(jnp.abs(inverted), size, jnp.maximum(weight, tol.tiny**0.5))
-            return weight, jnp.minimum(bound, now)
 
-        return lax.fori_loop(0, _IMPROVEMENTS, again, (weight, bound))[1]
+def quick_bound(
+    inverted: Float[Array, "m m batch"],
+    matrix: Float[Array, "m m batch"],
+    units: Float[Array, "m batch"],
+) -> Float[Array, " batch"]:
+    """A bound of the condition number of each matrix, the better the righter the units."""
+    # Any positive weights give a bound (Collatz).
+    return _bound(jnp.abs(inverted), jnp.abs(matrix), jnp.where(units > 0, units, 1))[1]
 
-    doubtful = bound * tol.eps > _SUSPICIOUS
-    return lax.cond(jnp.any(doubtful), improved, lambda _, b: b, weight, bound)
+
+def close_bound(
+    inverted: Float[Array, "m m batch"], matrix: Float[Array, "m m batch"], tol: Tolerances
+) -> Float[Array, " batch"]:
+    """A bound of the condition number of each matrix that is close to it."""
+    size = jnp.abs(inverted), jnp.abs(matrix)
+
+    def again(_: Array, both: tuple[Array, Array]) -> tuple[Array, Array]:
+        weight, bound = both
+        weight = weight / jnp.max(weight, 0, keepdims=True)
+        weight, now = _bound(*size, jnp.maximum(weight, tol.tiny**0.5))
+        return weight, jnp.minimum(bound, now)
+
+    first = _bound(*size, _weight(matrix))
+    return lax.fori_loop(0, _IMPROVEMENTS, again, first)[1]
+
+
+def _weight(matrix: Array) -> Array:
+    # Right where one entry rules a column.
+    largest = jnp.max(jnp.abs(matrix), 0)
+    return 1 / jnp.where(largest > 0, largest, 1)
 
 
 def _bound(inverted: Array, size: Array, weight: Array) -> tuple[Array, Array]:

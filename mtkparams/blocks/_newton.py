@@ -15,7 +15,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ._condition import condition_of, scaled_rows, units_of
+from ._condition import (
+    close_bound,
+    condition_of,
+    quick_bound,
+    row_scale,
+    scaled_rows,
+    units_of,
+)
 from ._doubt import doubtful, rounding_level
 from ._settings import Tolerances
 from ._small_linear import inverse, times
@@ -68,6 +75,7 @@ class _State(NamedTuple):
     f: Array
     jacobian: Array
     sizes: Array  # of the terms of each equation
+    scale: Array  # that makes equations comparable there
     step: Array  # what is subtracted from it next
     damping: Array
     active: Array
@@ -77,6 +85,7 @@ class _State(NamedTuple):
     doubts: Array
     lag: Array  # whether the last accepted step converged linearly
     stalled: Array  # whether it ended where no step reduces anything
+    short: Array  # whether the next step is within what rounding can make of one
 
 
 def solve_affine(
@@ -151,6 +160,7 @@ def solve_nonlinear(
         f=jnp.full_like(zero, jnp.inf),
         jacobian=jnp.zeros((m, m, batch), x0.dtype),
         sizes=zero,
+        scale=zero,
         step=zero,
         damping=zero[0],
         active=active,
@@ -160,17 +170,12 @@ def solve_nonlinear(
         doubts=jnp.zeros(batch, jnp.int32),
         lag=jnp.zeros(batch, bool),
         stalled=jnp.zeros(batch, bool),
+        short=jnp.zeros(batch, bool),
     )
     guess = x0 if guess is None else guess
 
-    def evaluate(x: Array) -> tuple[Array, Array, Array]:
-        f, jacobian = equations.both(x)
-        # Without what the arguments give, where nobody asks for more.
-        sized = equations.sizes(x) if tol.doubt else times(jnp.abs(jacobian), jnp.abs(x))
-        return f, jacobian, sized
-
     final = lax.while_loop(
-        lambda s: jnp.any(s.active), lambda s: _iterate(evaluate, guess, s, tol), start
+        lambda s: jnp.any(s.active), lambda s: _iterate(equations, guess, s, tol), start
     )
     status, condition = final.status, final.condition
     if tol.doubt:
@@ -214,35 +219,32 @@ def _units(x: Array, guess: Array, tol: Tolerances) -> Array:
 
 
 def _iterate(
-    evaluate: Callable[[Array], tuple[Array, Array, Array]],
+    equations: Equations,
     guess: Array,
     s: _State,
     tol: Tolerances,
 ) -> _State:
     first = s.iterations == 0
     trial = s.x - s.step
-    f, jacobian, sized = evaluate(trial)
+    f, jacobian = equations.both(trial)
     finite = jnp.all(jnp.isfinite(f), 0) & jnp.all(jnp.isfinite(jacobian), (0, 1))
+    moved = jnp.any(s.step != 0, 0)
 
-    units = _units(s.x, guess, tol)
-    _, ends = scaled_rows(s.jacobian, units, tol, s.f, f, 4 * tol.eps * s.sizes)
     # What rounding leaves of an equation is nothing that a step could reduce.
-    was, now = (jnp.sum(jnp.maximum(jnp.abs(x) - ends[2], 0) ** 2, 0) for x in ends[:2])
+    floor = 4 * tol.eps * s.sizes
+    above = lambda f: jnp.sum((jnp.maximum(jnp.abs(f) - floor, 0) * s.scale) ** 2, 0)
+    was, now = above(s.f), above(f)
     # A damped step promises less, and so less is asked of it.
-    again = first | jnp.all(s.step == 0, 0)
+    again = first | ~moved
     good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
-    size, scale = jnp.abs(s.step), jnp.maximum(jnp.abs(s.x), jnp.abs(guess))
-    # An unknown that starts at zero has no unit before it moves.
-    within = jnp.maximum(tol.eps**0.5 * scale, jnp.where(guess == 0, 100 * tol.eps, 0))
-    idle = ~good & ~first & jnp.all(size <= within, 0)
+    idle = ~good & ~first & s.short
     stalled = idle & (s.damping == 0)
 
     change = choose(good & ~first, jacobian - s.jacobian, jnp.zeros_like(jacobian))
     x = choose(good, trial, s.x)
     f = choose(good, f, s.f)
     jacobian = choose(good, jacobian, s.jacobian)
-    sized = choose(good, sized, s.sizes)
     raised = jnp.where(s.damping == 0, _FIRST_DAMPING, s.damping * 10)
     lowered = jnp.where(s.damping < _LEAST_DAMPING, 0, s.damping * 0.1)
     # Damping in vain ends as well: only a step without it can tell whether this is a root.
@@ -251,53 +253,61 @@ def _iterate(
 
     units = _units(x, guess, tol)
     bend = times(change, s.step)
-    scaled, (residual, bend, rounding) = scaled_rows(jacobian, units, tol, f, bend, tol.eps * sized)
-    # One inverse serves both: where a step is damped, there is no verdict before it is not.
-    matrix, right = lax.cond(
-        jnp.any(s.active & ~plain),
-        _damped,
-        lambda jacobian, residual, damping, units: (jacobian, residual),
-        scaled,
-        residual,
-        damping,
-        units,
+    terms, scale = row_scale(jacobian, units, tol)
+    # Without what the arguments give, where nobody asks for more.
+    sizes = choose(good, equations.sizes(trial), s.sizes) if tol.doubt else terms
+    scaled = jacobian * scale[:, None]
+    residual, bend, rounding = f * scale, bend * scale, tol.eps * sizes * scale
+    inverted = inverse(scaled)
+    condition = quick_bound(inverted, scaled, units)
+    rare = ~plain | ~(condition * tol.eps < _WELL)
+    step, condition = lax.cond(
+        jnp.any(s.active & rare),
+        lambda step, condition: _carefully(
+            scaled, inverted, residual, step, condition, damping, units, tol
+        ),
+        lambda step, condition: (step, condition),
+        times(inverted, residual),
+        condition,
     )
-    inverted = inverse(matrix)
-    step = times(inverted, right)
-    condition = condition_of(inverted, scaled, tol)
-    usable = plain & jnp.all(jnp.isfinite(step), 0) & (condition * tol.eps < 0.1)
     noise = times(jnp.abs(inverted), rounding)
     size = jnp.abs(step)
     # Sizes are a bound of what rounding does; without arguments they are not quite one.
     known = 1 if tol.doubt else 4
     # A root of zero is found when it is nothing beside the guess.
     least = tol.atol + tol.eps**2 * jnp.abs(guess)
-    small = usable & jnp.all(size <= tol.rtol * jnp.abs(x) + least + known * noise, 0)
+    unit = jnp.maximum(jnp.abs(x), jnp.abs(guess))
+    # An unknown that starts at zero has no unit before it moves.
+    within = jnp.maximum(tol.eps**0.5 * unit, jnp.where(guess == 0, 100 * tol.eps, least))
+    steady, small, short, at_root = _all(
+        jnp.isfinite(step),
+        size <= tol.rtol * jnp.abs(x) + least + known * noise,
+        size <= within,
+        # A root of a singular system is seen by its residual of no more than rounding.
+        jnp.abs(residual) <= 4 * rounding,
+    )
+    usable = plain & steady & (condition * tol.eps < 0.1)
+    small = small & usable
     measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
     # A step of nothing measures nothing: where rounding hides the residual near a double root.
-    moved = jnp.any(s.step != 0, 0)
     lag = jnp.where(good & plain & moved, measured, s.lag)
 
     near = finite & good & small
     doubts = s.doubts + (near & lag).astype(jnp.int32)
     solved = (near & ~lag) | (stalled & usable)
-    # A root of a singular system: seen by its rounding-level residual, or by the slow approach.
-    at_root = jnp.all(jnp.abs(residual) <= 4 * rounding, 0)
     multiple = (near & (doubts >= _DOUBTS)) | (finite & plain & ~usable & at_root)
     iterations = s.iterations + s.active.astype(jnp.int32)
     spent = iterations >= tol.steps
-    approached = jnp.all(size <= tol.eps**0.5 * scale, 0)
-    multiple = multiple | (spent & lag & good & usable & approached)
+    multiple = multiple | (spent & lag & good & usable & short)
 
     # A singular system goes on damped, from the same point.
     singular = plain & ~usable
     damping = jnp.where(singular, _FIRST_DAMPING, damping)
-    lost = ~jnp.all(jnp.isfinite(step), 0) & ~singular
+    lost = ~steady & ~singular
     lost = lost | (damping > _MOST_DAMPING) | (first & ~finite)
     step = choose(singular, jnp.zeros_like(step), step)
 
     # A step that rounding alone makes may lead anywhere.
-    short = jnp.all(size <= tol.eps**0.5 * jnp.maximum(jnp.abs(x), jnp.abs(guess)) + least, 0)
     x = choose(solved & small & short, x - step, x)
     status = jnp.where(solved, SOLVED, jnp.where(multiple, SINGULAR, FAILED)).astype(jnp.int32)
     status = jnp.where((status == SOLVED) & ~(condition * tol.eps < _WELL), SINGULAR, status)
@@ -306,7 +316,8 @@ def _iterate(
         x=choose(s.active, x, s.x),
         f=f,
         jacobian=jacobian,
-        sizes=sized,
+        sizes=sizes,
+        scale=scale,
         step=choose(going, step, jnp.zeros_like(step)),
         damping=damping,
         active=going,
@@ -316,7 +327,13 @@ def _iterate(
         doubts=doubts,
         lag=lag,
         stalled=jnp.where(s.active, stalled & ~near, s.stalled),
+        short=short | singular,
     )
+
+
+def _all(*conditions: Bool[Array, "m batch"]) -> Bool[Array, "conditions batch"]:
+    """Which conditions hold for all unknowns: at once, as each reduction takes a kernel of its own."""
+    return jnp.all(jnp.stack(conditions), axis=1)
 
 
 def _contraction(inverted: Array, bend: Array, step: Array, x: Array, tol: Tolerances) -> Array:
@@ -325,6 +342,23 @@ def _contraction(inverted: Array, bend: Array, step: Array, x: Array, tol: Toler
     length = jnp.max(jnp.abs(step) / weight, 0)
     moved = jnp.max(jnp.abs(times(inverted, bend)) / weight, 0)
     return jnp.where(length > 0, moved / jnp.where(length > 0, length, 1), 0)
+
+
+def _carefully(
+    scaled: Array,
+    inverted: Array,
+    residual: Array,
+    step: Array,
+    condition: Array,
+    damping: Array,
+    units: Array,
+    tol: Tolerances,
+) -> tuple[Array, Array]:
+    """Steps and condition numbers where a step is damped, or a matrix perhaps singular."""
+    if len(scaled) > 1:
+        condition = close_bound(inverted, scaled, tol)
+    matrix, right = _damped(scaled, residual, damping, units)
+    return choose(damping > 0, times(inverse(matrix), right), step), condition
 
 
 def _damped(jacobian: Array, residual: Array, damping: Array, units: Array) -> tuple[Array, Array]:

@@ -23,23 +23,21 @@ def inverse(a: Array) -> Array:
 
 
 def _eliminate(a: Array) -> Array:
-    """Gauss and Jordan with partial pivoting, row by row, every row an array over the batch."""
-    m, batch = a.shape[0], a.shape[-1]
-    one, zero = jnp.ones(batch, a.dtype), jnp.zeros(batch, a.dtype)
-    rows = [[*a[i], *(one if i == j else zero for j in range(m))] for i in range(m)]
+    """Gauss and Jordan with partial pivoting, row by row, with the unit matrix at the right."""
+    m, _, batch = a.shape
+    unit = jnp.broadcast_to(jnp.eye(m, dtype=a.dtype)[:, :, None], (m, m, batch))
+    rows = [*jnp.concatenate([a, unit], axis=1)]
     for k in range(m):
         for i in range(k + 1, m):
-            swap = jnp.abs(rows[i][k]) > jnp.abs(rows[k][k])
+            swap = (jnp.abs(rows[i][k]) > jnp.abs(rows[k][k]))[None]
             upper, lower = rows[k], rows[i]
-            rows[k] = [jnp.where(swap, y, x) for x, y in zip(upper, lower, strict=True)]
-            rows[i] = [jnp.where(swap, x, y) for x, y in zip(upper, lower, strict=True)]
-        pivot = rows[k][k]
-        rows[k] = [x / pivot for x in rows[k]]
+            rows[k] = jnp.where(swap, lower, upper)
+            rows[i] = jnp.where(swap, upper, lower)
+        rows[k] = rows[k] / rows[k][k][None]
         for i in range(m):
             if i != k:
-                factor = rows[i][k]
-                rows[i] = [x - factor * y for x, y in zip(rows[i], rows[k], strict=True)]
-    return jnp.stack([jnp.stack(row[m:]) for row in rows])
+                rows[i] = rows[i] - rows[i][k][None] * rows[k]
+    return jnp.stack([row[m:] for row in rows])
 
 
 def refined(inverted: Array, a: Array) -> Array:
