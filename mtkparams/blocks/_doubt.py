@@ -20,6 +20,8 @@ from ._small_linear import times
 _ROUNDING = 16.0
 # Slopes are asked for no farther away than this part of an unknown: the equations may end there.
 _NEAR = 0.01
+# At a double root the Jacobian changes by half of what it is with each step, at others by more.
+_STEADY = 0.25
 
 
 def rounding_level(sizes: Float[Array, "m batch"], tol: Tolerances) -> Float[Array, "m batch"]:
@@ -50,10 +52,7 @@ def doubtful(
     - `level`: what rounding may do to each equation.
     """
     farthest = times(jnp.abs(inverted), level)
-    # What rounding does to the two products below, which is all that there is of affine equations.
-    clearly = (
-        8 * (1 + len(x)) * tol.eps * times(jnp.abs(inverted), times(jnp.abs(jacobian), farthest))
-    )
+    clearly = _unclear(inverted, jacobian, farthest, tol)
 
     def turned(row: Float[Array, "m batch"]) -> Bool[Array, " batch"]:
         push = jnp.where(row < 0, -level, level)
@@ -65,3 +64,32 @@ def doubtful(
         return jnp.any(~(jnp.abs(change) <= part * farthest + clearly), 0)
 
     return jnp.any(jax.vmap(turned)(inverted), 0)
+
+
+def unsteady(
+    pushed: Callable[[Array, Array], Array],
+    inverted: Float[Array, "m m batch"],
+    jacobian: Float[Array, "m m batch"],
+    x: Float[Array, "m batch"],
+    units: Float[Array, "m batch"],
+    residual: Float[Array, "m batch"],
+    tol: Tolerances,
+) -> Bool[Array, " batch"]:
+    """Which systems have another slope one Newton step further on, though they are as good as solved.
+
+    A search may start so near to a double root that it ends before it shows how slowly it goes on.
+
+    **Arguments:** as those of `doubtful`, and the residual at `x`.
+    """
+    step = times(inverted, residual)
+    change = jnp.abs(times(inverted, pushed(x - step, step) - residual))
+    terms = times(jnp.abs(inverted), jnp.abs(residual))
+    change = change - _unclear(inverted, jacobian, terms, tol)
+    part = lambda v: jnp.max(v / jnp.where(units > 0, units, 1), 0)
+    return ~(part(change) <= _STEADY * part(jnp.abs(step)))
+
+
+def _unclear(inverted: Array, jacobian: Array, step: Array, tol: Tolerances) -> Array:
+    """What rounding does to a step through the Jacobian and back: all there is of affine equations."""
+    there_and_back = times(jnp.abs(inverted), times(jnp.abs(jacobian), step))
+    return 8 * (1 + len(step)) * tol.eps * there_and_back

@@ -23,7 +23,7 @@ from ._condition import (
     scaled_rows,
     units_of,
 )
-from ._doubt import doubtful, rounding_level
+from ._doubt import doubtful, rounding_level, unsteady
 from ._settings import Tolerances
 from ._small_linear import inverse, times
 
@@ -202,6 +202,7 @@ def _judged(
         return scaled_rows(jacobian, units, tol, moved)[1][0]
 
     doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
+    doubt = doubt | unsteady(pushed, inverted, scaled, x, units, f, tol)
     solved = status == SOLVED
     # A root is where no more than rounding, or than is asked for, is left. Where nothing got smaller any
     # more, it must be rounding.

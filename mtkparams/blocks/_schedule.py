@@ -87,6 +87,8 @@ class Schedule:
     - `length`: of the carried vector. It holds step after step, for each block its unknowns and then
       what else it leaves behind, entry by entry with the blocks of the step side by side.
     - `place_of`: the place of each unknown in it.
+    - `unknown_at`: the unknown at each place, their number where there is none. Room in a step that no
+      block fills is as its first block, so that equations are evaluated where they make sense.
     - `row_of`: the equation at each place, their number where there is none.
     - `slot_of`: the slot of each block in the carried verdicts, of which there are `n_slots`.
     - `slot_at`: the slot of the block at each place.
@@ -100,6 +102,7 @@ class Schedule:
     order: tuple[tuple[int, int], ...]
     length: int
     place_of: np.ndarray
+    unknown_at: np.ndarray
     row_of: np.ndarray
     slot_of: np.ndarray
     slot_at: np.ndarray
@@ -122,6 +125,7 @@ class Schedule:
         return dataclasses.replace(
             self,
             length=self.length + size,
+            unknown_at=np.concatenate([self.unknown_at, self.n * more]),
             row_of=np.concatenate([self.row_of, self.n * more]),
             slot_at=np.concatenate([self.slot_at, self.n_slots * more]),
         )
@@ -200,18 +204,20 @@ def schedule(
         )
         for key, k in kinds.items()
     ]
-    place_of, row_of = np.zeros(n, int), np.full(place, n)
+    place_of, unknown_at, row_of = np.zeros(n, int), np.full(place, n), np.full(place, n)
     slot_at, real = np.zeros(place, int), np.zeros(slot, bool)
     for kind in made:
         own = kind.places[:, : kind.size]
         there = kind.columns < n
         place_of[kind.columns[there]] = own[there]
+        empty = (kind.blocks == len(blocks))[:, None]
+        unknown_at[own] = np.where(empty, kind.columns[:, :, :1], kind.columns)
         row_of[own] = kind.rows
         slot_at[kind.places] = kind.slots[:, None]
         real[kind.slots] = kind.blocks < len(blocks)
     return Schedule(
-        n, len(blocks), tuple(made), _runs(order), tuple(order), place, place_of, row_of,
-        slot_of, slot_at, real, slot,
+        n, len(blocks), tuple(made), _runs(order), tuple(order), place, place_of,
+        unknown_at, row_of, slot_of, slot_at, real, slot,
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def sweep(
     """The unknowns of all blocks, and what blocks leave, as a schedule lays them out."""
     slots = plan.n_slots
     tail = blocks.tail(guess.dtype)
-    head = jnp.zeros(plan.length - tail.size, guess.dtype).at[plan.place_of].set(guess)
+    head = jnp.append(guess, jnp.zeros((), guess.dtype))[plan.unknown_at[: plan.length - tail.size]]
     carry = Swept(
         jnp.concatenate([head, tail]),
         jnp.zeros(slots + 1, jnp.int32),
