@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 from ._affine import levels
@@ -62,7 +63,9 @@ def _rule(op: Op) -> int:
 def _values(graph: Graph) -> np.ndarray:
     """The values of real constants, NaN for all other nodes."""
     values = np.full(graph.size, np.nan)
-    floats = np.array([d is not None and np.issubdtype(d, np.floating) for d in graph.dtypes], bool)
+    floats = np.array(
+        [d is not None and jnp.issubdtype(d, jnp.floating) for d in graph.dtypes], bool
+    )
     known = np.flatnonzero((graph.op <= CONSTANT) & floats[graph.kind])
     values[known] = graph.nodes.floats(known)
     return values

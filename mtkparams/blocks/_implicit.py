@@ -112,12 +112,17 @@ def _masked_solve(
         _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
         return jnp.where(bad, v, out)
 
-    return lax.custom_linear_solve(
-        product,
-        jnp.where(bad, 0, right),
-        solve=lambda _, b: solves.solve(b),
-        transpose_solve=lambda _, c: solves.transposed(c),
-    )
+    def solved(transposed: Any) -> Array:
+        forward = lambda _, b: solves.solve(b)
+        return lax.custom_linear_solve(product, jnp.where(bad, 0, right), forward, transposed)
+
+    try:
+        return solved(lambda _, c: solves.transposed(c))
+    except ValueError:
+        # JAX asks at once for the transpose of the product, and loops of unknown length have none.
+        # Forward they have a derivative, and backward JAX says that there is none. Any other error
+        # comes again.
+        return solved(None)
 
 
 def _poison(bad: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:

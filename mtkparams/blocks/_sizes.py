@@ -32,6 +32,8 @@ Rule: TypeAlias = Callable[[JaxprEqn, list[Any], list[Size]], tuple[list[Any], l
 # Numbers that go into a loop or a factorization, above which its slopes are not worth their price,
 # and its results count with their own absolute values.
 _MOST_SLOPES = 512
+# What JAX raises where there is no forward derivative: there are rules for some operands only.
+_NO_SLOPE = (NotImplementedError, TypeError, ValueError)
 
 
 def sizes(fn: Callable[..., Any], *operands: Any, incoming: Any = None) -> Any:
@@ -188,7 +190,7 @@ def _elementwise(
 def _slope(f: Callable[[Any], Any], x: Any) -> Any:
     try:
         return jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
-    except NotImplementedError:  # a primitive without a derivative
+    except _NO_SLOPE:
         return None
 
 
@@ -213,7 +215,7 @@ def _as_one(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[lis
     try:
         primals = tuple(jnp.asarray(values[i]) for i in moving)
         slopes = jax.jacfwd(of_moving, tuple(range(len(moving))))(*primals)
-    except (NotImplementedError, TypeError, ValueError):  # no forward derivative
+    except _NO_SLOPE:
         return results, outgoing
     for place, of_one in zip(seen, slopes, strict=True):
         bounds = [jnp.asarray(incoming[i]) for i in moving]
