@@ -202,7 +202,7 @@ def _judged(
         return scaled_rows(jacobian, units, tol, moved)[1][0]
 
     doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
-    doubt = doubt | unsteady(pushed, inverted, scaled, x, units, f, tol)
+    doubt = doubt | unsteady(pushed, inverted, scaled, x, units, f, level, tol)
     solved = status == SOLVED
     # A root is where no more than rounding, or than is asked for, is left. Where nothing got smaller any
     # more, it must be rounding.
