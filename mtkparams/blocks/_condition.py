@@ -18,26 +18,15 @@ from ._small_linear import times
 _SUSPICIOUS, _IMPROVEMENTS = 1e-6, 40
 
 
-def scaled_rows(
-    jacobian: Float[Array, "m m batch"],
-    units: Float[Array, "m batch"],
-    tol: Tolerances,
-    *vectors: Array,
-) -> tuple[Array, list[Array]]:
-    """The Jacobian with rows in units of how large they are, and vectors of equations likewise.
+def row_scale(
+    jacobian: Float[Array, "m m batch"], units: Float[Array, "m batch"], tol: Tolerances
+) -> tuple[Float[Array, "m batch"], Float[Array, "m batch"]]:
+    """How large the terms of each equation are, and a factor that makes equations comparable.
 
     **Arguments:**
 
     - `units`: a length in which to measure each unknown; zero if there is none.
     """
-    _, scale = row_scale(jacobian, units, tol)
-    return jacobian * scale[:, None], [v * scale for v in vectors]
-
-
-def row_scale(
-    jacobian: Float[Array, "m m batch"], units: Float[Array, "m batch"], tol: Tolerances
-) -> tuple[Float[Array, "m batch"], Float[Array, "m batch"]]:
-    """How large the terms of each equation are, and a factor that makes equations comparable."""
     size = jnp.abs(jacobian)
     terms = times(size, units)
     return terms, 1 / jnp.maximum(jnp.where(terms > tol.tiny, terms, jnp.max(size, 1)), tol.tiny)
@@ -45,9 +34,8 @@ def row_scale(
 
 def units_of(jacobian: Float[Array, "m m batch"], tol: Tolerances) -> Float[Array, "m batch"]:
     """Units of the unknowns in which the entries of the Jacobian are as equal as they get."""
-    rows, _ = scaled_rows(jacobian, jnp.zeros_like(jacobian[0]), tol)
-    largest = jnp.max(jnp.abs(rows), 0)
-    return 1 / jnp.where(largest > tol.tiny, largest, 1)
+    _, scale = row_scale(jacobian, jnp.zeros_like(jacobian[0]), tol)
+    return _weight(jacobian * scale[:, None], tol)
 
 
 def equal_parts(
@@ -66,7 +54,7 @@ def condition_of(
     inverted: Float[Array, "m m batch"], matrix: Float[Array, "m m batch"], tol: Tolerances
 ) -> Float[Array, " batch"]:
     """A bound of the condition number of each matrix, and close to it where that is large."""
-    bound = quick_bound(inverted, matrix, _weight(matrix))
+    bound = quick_bound(inverted, matrix, _weight(matrix, tol))
     if matrix.shape[0] == 1:
         return bound
     improve = lambda inverted, matrix, _: close_bound(inverted, matrix, tol)
@@ -97,14 +85,14 @@ def close_bound(
         weight, now = _bound(*size, jnp.maximum(weight, tol.tiny**0.5))
         return weight, jnp.minimum(bound, now)
 
-    first = _bound(*size, _weight(matrix))
+    first = _bound(*size, _weight(matrix, tol))
     return lax.fori_loop(0, _IMPROVEMENTS, again, first)[1]
 
 
-def _weight(matrix: Array) -> Array:
+def _weight(matrix: Array, tol: Tolerances) -> Array:
     # Right where one entry rules a column.
     largest = jnp.max(jnp.abs(matrix), 0)
-    return 1 / jnp.where(largest > 0, largest, 1)
+    return 1 / jnp.where(largest > tol.tiny, largest, 1)
 
 
 def _bound(inverted: Array, size: Array, weight: Array) -> tuple[Array, Array]:

@@ -35,10 +35,11 @@ def doubtful(
     jacobian: Float[Array, "m m batch"],
     x: Float[Array, "m batch"],
     units: Float[Array, "m batch"],
+    residual: Float[Array, "m batch"],
     level: Float[Array, "m batch"],
     tol: Tolerances,
 ) -> Bool[Array, " batch"]:
-    """Which systems have another slope where rounding can move their root to.
+    """Which systems have another slope where rounding, or one more Newton step, can move their root to.
 
     For each unknown it looks where the worst of all roundings moves that one farthest. By Newton and
     Kantorovich there is one root, and a simple one, as long as the Jacobian changes by less than half on
@@ -49,50 +50,36 @@ def doubtful(
     - `pushed`: the Jacobian at a point times a vector.
     - `inverted`, `jacobian`: the Jacobian at `x`, and its inverse.
     - `units`: a length in which to measure each unknown; zero if there is none.
-    - `level`: what rounding may do to each equation.
+    - `residual`, `level`: that of each equation at `x`, and what rounding may do to it.
     """
-    farthest = times(jnp.abs(inverted), level)
-    clearly = _unclear(inverted, jacobian, farthest, tol)
+
+    def moved(by: Array) -> Array:
+        return times(jnp.abs(inverted), by)
+
+    def unclear(step: Array) -> Array:
+        # What rounding does to a step through the Jacobian and back: all there is of affine equations.
+        return 8 * (1 + len(x)) * tol.eps * moved(times(jnp.abs(jacobian), step))
+
+    def change(at: Array, step: Array, image: Array) -> Array:
+        # By how much a step that leads to `image` here leads elsewhere from another point.
+        return jnp.abs(times(inverted, pushed(at, step) - image))
+
+    farthest = moved(level)
+    clearly = unclear(farthest)
 
     def turned(row: Float[Array, "m batch"]) -> Bool[Array, " batch"]:
         push = jnp.where(row < 0, -level, level)
         step = times(inverted, push)
         room = jnp.where(units > 0, _NEAR * units / jnp.abs(step), jnp.inf)
         part = jnp.minimum(1, jnp.min(jnp.where(jnp.isnan(room), jnp.inf, room), 0))[None]
-        change = times(inverted, pushed(x + part * step, step) - push)
         # The change is as good as proportional to the distance.
-        return jnp.any(~(jnp.abs(change) <= part * farthest + clearly), 0)
+        return jnp.any(~(change(x + part * step, step, push) <= part * farthest + clearly), 0)
 
-    return jnp.any(jax.vmap(turned)(inverted), 0)
-
-
-def unsteady(
-    pushed: Callable[[Array, Array], Array],
-    inverted: Float[Array, "m m batch"],
-    jacobian: Float[Array, "m m batch"],
-    x: Float[Array, "m batch"],
-    units: Float[Array, "m batch"],
-    residual: Float[Array, "m batch"],
-    level: Float[Array, "m batch"],
-    tol: Tolerances,
-) -> Bool[Array, " batch"]:
-    """Which systems have another slope one Newton step further on, though they are as good as solved.
-
-    A search may start so near to a double root that it ends before it shows how slowly it goes on.
-
-    **Arguments:** as those of `doubtful`, and the residual at `x`.
-    """
+    # A search may start so near to a double root that it ends before it shows how slowly it goes on.
     step = times(inverted, residual)
-    change = jnp.abs(times(inverted, pushed(x - step, step) - residual))
-    terms = times(jnp.abs(inverted), jnp.abs(residual))
-    change = change - _unclear(inverted, jacobian, terms, tol)
-    part = lambda v: jnp.max(v / jnp.where(units > 0, units, 1), 0)
-    # Of less than a quarter of what rounding can do, `doubtful` sees four steps and more.
+    more = change(x - step, step, residual) - unclear(moved(jnp.abs(residual)))
+    share = lambda v: jnp.max(v / jnp.where(units > 0, units, 1), 0)
+    # Of less than a quarter of what rounding can do, the roundings above are four steps and more.
     clear = jnp.any(jnp.abs(residual) > level / 4, 0)
-    return clear & ~(part(change) <= _STEADY * part(jnp.abs(step)))
-
-
-def _unclear(inverted: Array, jacobian: Array, step: Array, tol: Tolerances) -> Array:
-    """What rounding does to a step through the Jacobian and back: all there is of affine equations."""
-    there_and_back = times(jnp.abs(inverted), times(jnp.abs(jacobian), step))
-    return 8 * (1 + len(step)) * tol.eps * there_and_back
+    unsteady = clear & ~(share(more) <= _STEADY * share(jnp.abs(step)))
+    return unsteady | jnp.any(jax.vmap(turned)(inverted), 0)

@@ -20,10 +20,9 @@ from ._condition import (
     condition_of,
     quick_bound,
     row_scale,
-    scaled_rows,
     units_of,
 )
-from ._doubt import doubtful, rounding_level, unsteady
+from ._doubt import doubtful, rounding_level
 from ._settings import Tolerances
 from ._small_linear import inverse, times
 
@@ -106,11 +105,12 @@ def solve_affine(
     start = x0 if from_guess else jnp.zeros_like(x0)
     f, jacobian = equations.both(start)
     units = units_of(jacobian, tol)
-    scaled, (residual,) = scaled_rows(jacobian, units, tol, f)
+    _, scale = row_scale(jacobian, units, tol)
+    scaled = jacobian * scale[:, None]
     inverted = inverse(scaled)
-    x = start - times(inverted, residual)
+    x = start - times(inverted, f * scale)
     if from_guess:
-        again = lambda x: scaled_rows(jacobian, units, tol, equations.residual(x))[1][0]
+        again = lambda x: equations.residual(x) * scale
         x = _refined(again, inverted, x, active, tol)
     condition = condition_of(inverted, scaled, tol)
     solved = jnp.all(jnp.isfinite(x), 0) & (condition * tol.eps < _WELL)
@@ -190,19 +190,18 @@ def _judged(
     """Status and condition, with what rounding can do to the equations taken into account."""
     x, status = final.x, final.status
     f, jacobian = equations.both(x)
-    level = rounding_level(final.sizes, tol)
     # What a root leaves of an unknown that is zero there is no unit of it.
     units = jnp.where(jnp.abs(x) > tol.eps * jnp.abs(guess), jnp.abs(x), jnp.abs(guess))
-    scaled, (f, level) = scaled_rows(jacobian, units, tol, f, level)
+    _, scale = row_scale(jacobian, units, tol)
+    scaled, f = jacobian * scale[:, None], f * scale
+    level = rounding_level(final.sizes, tol) * scale
     inverted = inverse(scaled)
     condition = condition_of(inverted, scaled, tol)
 
     def pushed(at: Array, along: Array) -> Array:
-        moved = jax.jvp(equations.residual, (at,), (along,))[1]
-        return scaled_rows(jacobian, units, tol, moved)[1][0]
+        return jax.jvp(equations.residual, (at,), (along,))[1] * scale
 
-    doubt = doubtful(pushed, inverted, scaled, x, units, level, tol)
-    doubt = doubt | unsteady(pushed, inverted, scaled, x, units, f, level, tol)
+    doubt = doubtful(pushed, inverted, scaled, x, units, f, level, tol)
     solved = status == SOLVED
     # A root is where no more than rounding, or than is asked for, is left. Where nothing got smaller any
     # more, it must be rounding.

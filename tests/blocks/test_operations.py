@@ -17,13 +17,14 @@ import pytest
 from blocks import functions
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
+from speed.counts import equations
 
 POINT = np.random.default_rng(3).uniform(0.3, 0.9, functions.N)
 CONSTANTS = np.random.default_rng(4).uniform(0.2, 1.0, functions.N)
 
 _real = lambda n, like: n.astype(like.dtype)
 
-# Of one positive number; none of the lower ones is defined at zero, nor for what is negative.
+# Of one positive number; many are not defined at zero.
 UNARY: dict[str, Callable[[Any], Any]] = {
     **{
         n: getattr(jnp, n)
@@ -209,20 +210,6 @@ def system(names: Iterable[str]) -> tuple[Callable[[Any, Any], Any], np.ndarray]
     return lambda u, p: left(u, p) - shift.astype(u.dtype), root
 
 
-def primitives(jaxpr: Any) -> set[str]:
-    """Names of all primitives in a program and in what it calls."""
-    names = set()
-    for eqn in jaxpr.eqns:
-        names.add(eqn.primitive.name)
-        for inner in jax.tree.leaves(
-            list(eqn.params.values()), is_leaf=lambda x: hasattr(x, "eqns") or hasattr(x, "jaxpr")
-        ):
-            inner = getattr(inner, "jaxpr", inner)
-            if hasattr(inner, "eqns"):
-                names |= primitives(inner)
-    return names
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("names", GROUPS, ids=lambda g: g[0])
 def test_operations_in_sound_equations(names):
@@ -241,7 +228,7 @@ def test_operations_in_sound_equations(names):
     unknowns = lambda p: solve(p)[0]
     slopes = [jax.jacfwd(unknowns)]
     # JAX goes forward only through loops whose length is not known.
-    if "while" not in primitives(jax.make_jaxpr(fn)(guess, p).jaxpr):
+    if "while" not in equations(fn, guess, p):
         slopes.append(jax.jacrev(unknowns))
     of_u, of_p = jax.device_get(jax.jit(jax.jacfwd(fn, (0, 1)))(jnp.asarray(root), p))
     slope = np.linalg.solve(of_u, -of_p)
@@ -252,7 +239,5 @@ def test_operations_in_sound_equations(names):
 
 
 def test_some_140_operations_take_part():
-    seen = set()
-    for f in ALL.values():
-        seen |= primitives(jax.make_jaxpr(f)(jnp.asarray(POINT)).jaxpr)
+    seen = {name for f in ALL.values() for name in equations(f, jnp.asarray(POINT))}
     assert len(seen) >= 140, sorted(seen)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 
 @jax.custom_jvp
@@ -69,17 +70,14 @@ def test_programs_and_whole_residual_agree():
     np.testing.assert_allclose(slope, 0.25 + 3.0, rtol=1e-10)
 
 
-def inside(jaxpr, found=None):
+def inside(jaxpr):
     """All equations of a jaxpr, with the number of loops that each is in."""
     for eqn in jaxpr.eqns:
         yield eqn, 0
-        for value in eqn.params.values():
-            for sub in value if isinstance(value, tuple | list) else [value]:
-                sub = getattr(sub, "jaxpr", sub)
-                if hasattr(sub, "eqns"):
-                    deeper = eqn.primitive.name == "while"
-                    for e, depth in inside(sub):
-                        yield e, depth + deeper
+        deeper = eqn.primitive.name == "while"
+        for sub in jaxprs_in_params(eqn.params):
+            for e, depth in inside(sub):
+                yield e, depth + deeper
 
 
 def test_costly_parts_are_outside_of_every_iteration():

@@ -17,7 +17,7 @@ def solver(fn, guess, p, **settings):
 
 
 def grown(x):
-    """Doubled by `1 + x` until it is 2 or more: for no x below zero, and hardly at zero."""
+    """Multiplied by `1 + x` until it is 2 or more, which it never is from zero."""
     return lax.while_loop(lambda s: s < 2.0, lambda s: s * (1 + x), x)
 
 
