@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from ._control import sequences_of
@@ -68,10 +69,11 @@ class _Cutter:
         whole[whole] = self.is_whole[graph.op[whole]]
         for node in np.nonzero(whole)[0].tolist():
             self.results.setdefault((self.op[node], self.owner[node]), []).append(node)
-        self.is_left: np.ndarray
         self.left: list[list[int]] = [[] for _ in structure.blocks]
-        foreign = _foreign(graph, structure.owner, self.needed)
-        self.is_left = foreign & (_costs(graph, structure.owner, self.is_whole) > _CHEAP)
+        dear = _costs(graph, structure.owner, self.is_whole) > _CHEAP
+        fits = _fits(graph)
+        foreign = _foreign(graph, structure.owner, self.needed, dear & ~fits)
+        self.is_left = foreign & dear & fits
         for node in np.nonzero(self.is_left)[0].tolist():
             self.left[self.owner[node]].append(node)
 
@@ -103,8 +105,9 @@ class _One:
         }
         self.roots = cutter.graph.residual[list(block.equations)].tolist()
         self.refs: dict[int, Ref] = {}
-        self.calls: dict[int, int] = {}
-        self.mattering: dict[int, dict[int, None]] = {}
+        # By number and owner: another block's operation is run again where its results cannot be left.
+        self.calls: dict[tuple[int, int], int] = {}
+        self.mattering: dict[tuple[int, int], dict[int, None]] = {}
         self.steps: list[Step] = []
         self.signature: list[Any] = []
         self.outside: list[int] = []
@@ -140,7 +143,7 @@ class _One:
                 number = c.op[node]
                 op = c.graph.ops[number]
                 if op.kind == "whole":
-                    operands = list(self.matter(number, op))
+                    operands = list(self.matter(number, op, c.owner[node]))
                 else:
                     operands = c.operands(node)
                 missing = [o for o in operands if o not in refs]
@@ -162,14 +165,17 @@ class _One:
         self.signature.append(signature)
         return (Where.STEP, len(self.steps) - 1)
 
-    def matter(self, number: int, op: Any) -> dict[int, None]:
-        """The elements of a whole operation's operands that matter here, in the operands' order."""
-        if number not in self.mattering:
-            self.mattering[number] = self.find_matter(number, op)
-        return self.mattering[number]
+    def matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+        """The elements of a whole operation's operands that matter to its results in a block.
 
-    def find_matter(self, number: int, op: Any) -> dict[int, None]:
-        wanted = self.c.matter(self.c.results[number, self.k])
+        They are in the operands' order.
+        """
+        if (number, owner) not in self.mattering:
+            self.mattering[number, owner] = self.find_matter(number, op, owner)
+        return self.mattering[number, owner]
+
+    def find_matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+        wanted = self.c.matter(self.c.results[number, owner])
         return dict.fromkeys(
             node
             for operand in op.operands
@@ -188,8 +194,9 @@ class _One:
         return len(self.arrays) - 1
 
     def element(self, number: int, op: Any, node: int) -> Ref:
-        if number not in self.calls:
-            matter = self.matter(number, op)
+        owner = self.c.owner[node]
+        if (number, owner) not in self.calls:
+            matter = self.matter(number, op, owner)
             operands: list[Any] = []
             sequences = sequences_of(op.equation)
             for i, operand in enumerate(op.operands):
@@ -204,8 +211,9 @@ class _One:
                 rest = None if len(places) == operand.size else self.array(operand)
                 operands.append(Part(tuple(places), refs, rest))
             step = Whole(op, tuple(operands))
-            self.calls[number] = self.append(step, (self.c.op_key[number], step.operands))[1]
-        call = self.calls[number]
+            signature = (self.c.op_key[number], step.operands)
+            self.calls[number, owner] = self.append(step, signature)[1]
+        call = self.calls[number, owner]
         return self.append(Element(call, self.c.place[node]), (-1, call, self.c.place[node]))
 
 
@@ -255,16 +263,39 @@ def _costs(graph: Any, owner: np.ndarray, is_whole: np.ndarray) -> np.ndarray:
     return cost
 
 
-def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray) -> np.ndarray:
-    """Which computed nodes are needed by a block that is not their own."""
+def _fits(graph: Any) -> np.ndarray:
+    """Which nodes have values that a vector of the unknowns' dtype can hold, each exactly."""
+    room = jnp.finfo(graph.dtypes[graph.kind[graph.unknowns[0]]])
+
+    def fits(dtype: Any) -> bool:
+        if dtype is None or not isinstance(dtype, np.dtype):
+            return False
+        if jnp.issubdtype(dtype, jnp.floating):
+            return jnp.finfo(dtype).bits <= room.bits
+        if jnp.issubdtype(dtype, jnp.integer):
+            return jnp.iinfo(dtype).bits <= room.nmant + 1
+        return dtype == np.dtype(bool)
+
+    return np.array([fits(dtype) for dtype in graph.dtypes])[graph.kind]
+
+
+def _foreign(
+    graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarray
+) -> np.ndarray:
+    """Which computed nodes are needed by a block that is not their own.
+
+    **Arguments:**
+
+    - `again`: nodes that such a block computes again, so that it needs what they are computed from.
+    """
     consumer = np.repeat(np.arange(graph.size), np.diff(graph.ptr))
     operand = graph.edges
     live = needed[consumer] & needed[operand]
     consumer, operand = consumer[live], operand[live]
-    junction = graph.op == JUNCTION
+    handed = (graph.op == JUNCTION) | again
     foreign = np.zeros(graph.size, bool)
     while True:
-        beyond = (owner[consumer] != owner[operand]) | (junction[consumer] & foreign[consumer])
+        beyond = (owner[consumer] != owner[operand]) | (handed[consumer] & foreign[consumer])
         now = foreign.copy()
         now[operand[beyond]] = True
         if (now == foreign).all():
@@ -286,14 +317,14 @@ def cut(structure: Any) -> list[Cut]:
     for members in alike.values():
         outside = np.array([ones[k].outside for k in members], int).reshape(len(members), -1)
         is_read = (structure.owner[outside] >= 0).any(0)
-        program = _program(ones[members[0]], is_read)
+        program = _program(ones[members[0]], is_read, structure.graph)
         for k, nodes in zip(members, outside, strict=True):
             read, given = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
             cuts[k] = Cut(program, read, given, tuple(ones[k].arrays), tuple(ones[k].left))
     return cuts
 
 
-def _program(one: _One, is_read: np.ndarray) -> Program:
+def _program(one: _One, is_read: np.ndarray, graph: Any) -> Program:
     """The program of a block, with what comes from outside parted into read and given."""
     numbers = np.where(is_read, np.cumsum(is_read), np.cumsum(~is_read)) - 1
     into = [
@@ -322,6 +353,6 @@ def _program(one: _One, is_read: np.ndarray) -> Program:
         steps=tuple(step(s) for s in one.steps),
         residual=tuple(parted(r) for r in one.residual),
         leaves=tuple(parted(r) for r in one.leaves),
-        n_read=int(is_read.sum()),
+        read_dtypes=tuple(graph.dtypes[graph.kind[n]] for n in np.array(one.outside, int)[is_read]),
         n_given=int((~is_read).sum()),
     )

@@ -76,7 +76,7 @@ class Member:
         return nodes + [a.ravel() for a in self.arrays]
 
     def dtype(self, ids: np.ndarray) -> Any:
-        return self.graph.dtypes[self.graph.kind[ids.flat[0]]] if ids.size else float
+        return self.graph.dtypes[self.graph.kind[ids.flat[0]]] if ids.size else np.dtype(float)
 
     def inputs(self, values: Values, read: Array, varying: Sequence[Array], batch: int) -> Inputs:
         """What the program takes.
@@ -204,14 +204,16 @@ class Member:
 
 
 Packed = dict[str, Array]
+# By the names of dtypes: the dtype, and how many values of it.
+Counted = dict[str, tuple[Any, int]]
 
 
-def pack(values: Sequence[Array], sizes: dict[str, int], batch: tuple[int, ...]) -> Packed:
-    """Values by dtype, stacked in the last axis but one and padded with zeros to `sizes`."""
+def pack(values: Sequence[Array], counted: Counted, batch: tuple[int, ...]) -> Packed:
+    """Values by dtype, stacked in the last axis but one and padded with zeros to their number."""
     packed = {}
-    for name, size in sizes.items():
-        own = [v for v in values if v.dtype.name == name]
-        own.extend([jnp.zeros(batch, name)] * (size - len(own)))
+    for name, (dtype, count) in counted.items():
+        own = [v for v in values if str(v.dtype) == name]
+        own.extend([jnp.zeros(batch, dtype)] * (count - len(own)))
         packed[name] = jnp.stack(own, axis=-2)
     return packed
 
@@ -220,18 +222,19 @@ def unpack(packed: Packed, dtypes: Sequence[Any]) -> list[Array]:
     """The values of these dtypes again, in their order."""
     taken: dict[str, int] = {}
     values = []
-    for dtype in dtypes:
-        name = np.dtype(dtype).name
+    for name in map(str, dtypes):
         values.append(packed[name][taken.get(name, 0)])
         taken[name] = taken.get(name, 0) + 1
     return values
 
 
-def most(dtypes: Sequence[Sequence[Any]]) -> dict[str, int]:
+def most(dtypes: Sequence[Sequence[Any]]) -> Counted:
     """For each dtype how many of it the longest of several lists has."""
-    counted = [[np.dtype(d).name for d in each] for each in dtypes]
-    names = sorted({name for each in counted for name in each})
-    return {name: max(each.count(name) for each in counted) for name in names}
+    named = {str(d): d for each in dtypes for d in each}
+    return {
+        name: (named[name], max(sum(str(d) == name for d in each) for each in dtypes))
+        for name in sorted(named)
+    }
 
 
 def switch(which: Array | None, branches: Sequence[Callable[[], Any]]) -> Any:

@@ -93,14 +93,19 @@ class Program:
 
     - `residual`: the values that are to be zero, one for each own unknown.
     - `leaves`: the values that later blocks read.
+    - `read_dtypes`: of what is read, which comes as numbers of the unknowns' dtype.
     """
 
     size: int
     steps: tuple[Step, ...]
     residual: tuple[Ref, ...]
     leaves: tuple[Ref, ...]
-    n_read: int
+    read_dtypes: tuple[Any, ...]
     n_given: int
+
+    @property
+    def n_read(self) -> int:
+        return len(self.read_dtypes)
 
     @functools.cached_property
     def hoisted(self) -> tuple[int, ...]:
@@ -149,9 +154,16 @@ class Program:
         return 4 * len(_layers(self, self.residual + self.leaves))
 
     def _run(self, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]) -> list[Array]:
+        read = [_cast(v, d) for v, d in zip(inputs.read, self.read_dtypes, strict=True)]
+        inputs = inputs._replace(read=read)
         if len(self.steps) <= _ONE_BY_ONE:
             return _one_by_one(self, x, inputs, wanted)
         return _by_layers(self, x, inputs, wanted)
+
+
+def _cast(value: Array, dtype: Any) -> Array:
+    # Random keys, for one, can be no other than they are.
+    return value if value.dtype == dtype else value.astype(dtype)
 
 
 def _needed(program: Program, wanted: Sequence[Ref], inputs: Inputs | None) -> list[bool]:
@@ -246,12 +258,12 @@ def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Ar
             values.append(inputs.arrays[operand])
             axes.append(None)
             continue
-        elements = [get(ref).astype(aval.dtype) for ref in operand.refs]
+        elements = [_cast(get(ref), aval.dtype) for ref in operand.refs]
         if operand.rest is None:
             elements = jnp.stack(elements)
         else:
             # A function of the user's may have no sense, no slope or no end at any other values.
-            rest = lax.stop_gradient(inputs.arrays[operand.rest]).astype(aval.dtype)
+            rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], aval.dtype))
             full = jnp.broadcast_to(rest.reshape(-1, 1), (aval.size, blocks))
             elements = full.at[np.array(operand.places)].set(jnp.stack(elements))
         values.append(elements.reshape(*aval.shape, blocks))

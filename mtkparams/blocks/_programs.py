@@ -137,7 +137,12 @@ class ProgramEquations(Blocks):
         return {"which": which, "read": read, "given": given, "given_sizes": sized}
 
     def tail(self, dtype: Any) -> Array:
-        return self.values.fetch(self.plan.tail, dtype)
+        kinds = self.plan.graph.kind[self.plan.tail]
+        values = jnp.zeros(kinds.size, dtype)
+        for kind in np.unique(kinds):
+            own = np.flatnonzero(kinds == kind)
+            values = values.at[own].set(self.values.fetch(self.plan.tail[own]).astype(dtype))
+        return values
 
     def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
         del table

@@ -98,8 +98,10 @@ def _at_least(value: Any, size: Size) -> Size:
     own = _own(value)
     if own is None or size is None:
         return own
+    # Sizes that went through an operation on complex numbers come out as such.
+    size = jnp.abs(size).astype(own.dtype)
     # Where a slope is infinite there is nothing that sizes could be weighed with.
-    return jnp.where(jnp.isfinite(size), jnp.maximum(size.astype(own.dtype), own), own)
+    return jnp.where(jnp.isfinite(size), jnp.maximum(size, own), own)
 
 
 def _own(value: Any) -> Size:

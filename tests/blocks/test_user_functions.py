@@ -104,3 +104,52 @@ def test_random_numbers_of_a_key_are_constants(kind):
     noise = np.asarray(jax.random.normal(jax.random.key(3, impl=kind), (2,)))
     assert not found.status.any()
     np.testing.assert_allclose(found.u**3 + found.u, np.array([1, 2]) * (3 + noise), rtol=1e-12)
+
+
+def rounds(x):
+    return lax.while_loop(
+        lambda s: s[0] < 2.0, lambda s: (s[0] * (1 + x), s[1] + 1), (x, jnp.int32(0))
+    )[1]
+
+
+def bits(x):
+    integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
+    return lax.map(lambda x: lax.bitcast_convert_type(x * x, integer), x)
+
+
+def drawn(x):
+    keys = lax.map(lambda x: jax.random.fold_in(jax.random.key(0), jnp.uint32(10 * x)), x)
+    return jax.vmap(lambda key: jax.random.uniform(key, dtype=x.dtype))(keys)
+
+
+LEFT_BEHIND = {
+    "small integers": lambda x: x * lax.map(rounds, x).astype(x.dtype),
+    "integers longer than a real number": lambda x: lax.bitcast_convert_type(bits(x), x.dtype),
+    "truth values": lambda x: jnp.where(lax.map(rounds, x) > 2, jnp.sin(x), jnp.cos(x)),
+    "complex numbers": lambda x: jnp.imag(jnp.conj(jnp.fft.fft(x)) * jnp.fft.fft(x)[::-1]),
+    "places": lambda x: jnp.log(x)[jnp.argsort(x)],
+    "intervals": lambda x: jnp.interp(x, jnp.arange(4.0, dtype=x.dtype), jnp.log(x)),
+    "random keys": lambda x: x * drawn(x),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_a_block_leaves_to_others_is_whatever_it_is(dtype):
+    """Integers, truth values, complex numbers and keys that follow from unknowns of earlier blocks."""
+    functions = list(LEFT_BEHIND.values())
+    p = jnp.array([0.37, 0.51, 0.44, 0.68], dtype)
+
+    def fn(u, p):
+        x, ys = u[:4], u[4:].reshape(-1, 4)
+        left = [y + y**3 - f(x) for y, f in zip(ys, functions, strict=True)]
+        return jnp.concatenate([x - p * (1 + x * x / 10), *left])
+
+    guess = jnp.concatenate([p, jnp.ones(4 * len(functions), dtype)])
+    solve = solver(fn, guess, p)
+    found = jax.jit(solve)(p)
+    eps = float(jnp.finfo(dtype).eps)
+    assert not found.status.any()
+    np.testing.assert_allclose(jax.jit(fn)(found.u, p), 0, atol=32 * eps)
+    of_u, of_p = (np.asarray(j, float) for j in jax.jit(jax.jacfwd(fn, (0, 1)))(found.u, p))
+    slope = jax.jit(jax.jacrev(lambda p: solve(p).u))(p)
+    np.testing.assert_allclose(slope, -np.linalg.solve(of_u, of_p), rtol=0, atol=1e3 * eps)
