@@ -214,7 +214,17 @@ class _One:
             signature = (self.c.op_key[number], step.operands)
             self.calls[number, owner] = self.append(step, signature)[1]
         call = self.calls[number, owner]
-        return self.append(Element(call, self.c.place[node]), (-1, call, self.c.place[node]))
+        element = Element(call, *_within([o.size for o in op.outputs], self.c.place[node]))
+        return self.append(element, (-1, *element))
+
+
+def _within(sizes: list[int], place: int) -> tuple[int, int]:
+    """Which of several arrays a place in all of them is in, and where there."""
+    number = 0
+    while place >= sizes[number]:
+        place -= sizes[number]
+        number += 1
+    return number, place
 
 
 def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
@@ -279,9 +289,7 @@ def _fits(graph: Any) -> np.ndarray:
     return np.array([fits(dtype) for dtype in graph.dtypes])[graph.kind]
 
 
-def _foreign(
-    graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarray
-) -> np.ndarray:
+def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarray) -> np.ndarray:
     """Which computed nodes are needed by a block that is not their own.
 
     **Arguments:**

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -62,9 +62,10 @@ class Whole(NamedTuple):
 
 
 class Element(NamedTuple):
-    """A step that takes one element of the results of an earlier whole operation."""
+    """A step that takes one element of one result of an earlier whole operation."""
 
     call: int
+    result: int
     place: int
 
 
@@ -207,6 +208,17 @@ def _one_by_one(
         value = sources[Where(ref[0])][ref[1]]
         return jnp.full(x[0].shape, jnp.asarray(value)) if isinstance(value, np.generic) else value
 
+    def table(refs: Sequence[Ref]) -> Array:
+        # Many places may hold one value, and many values are constants.
+        where = lambda ref: isinstance(sources[Where(ref[0])][ref[1]], np.generic)
+        constants, others = _parted(where, dict.fromkeys(refs))
+        parts = [jnp.stack([get(ref) for ref in others])] if others else []
+        if constants:
+            known = np.array([sources[Where(i)][n] for i, n in constants])
+            parts.append(jnp.broadcast_to(jnp.asarray(known)[:, None], (known.size, *x[0].shape)))
+        number = {ref: i for i, ref in enumerate([*others, *constants])}
+        return _picked(jnp.concatenate(parts), [number[ref] for ref in refs])
+
     needed = _needed(program, wanted, inputs)
     for i, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
         values[i] = value
@@ -216,10 +228,26 @@ def _one_by_one(
         if isinstance(step, Row):
             values[i] = _row(step.op, [get(ref) for ref in step.operands])
         elif isinstance(step, Element):
-            values[i] = values[step.call][step.place]
+            values[i] = values[step.call][step.result][step.place]
         else:
-            values[i] = _whole(step, get, inputs, x)
+            values[i] = _whole(step, table, inputs, x)
     return [get(ref) for ref in wanted]
+
+
+def _parted(test: Callable[[Any], bool], items: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Those that pass a test, and the others."""
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for item in items:
+        parts[not test(item)].append(item)
+    return parts
+
+
+def _picked(rows: Array, numbers: Sequence[int]) -> Array:
+    """Rows of these numbers, by a slice where they follow each other."""
+    where = np.array(numbers)
+    if (np.diff(where) == 1).all():
+        return lax.slice_in_dim(rows, int(where[0]), int(where[-1]) + 1)
+    return rows[where]
 
 
 def _row(op: Any, operands: list[Array]) -> Array:
@@ -248,8 +276,17 @@ def _one_dtype(values: Sequence[Array]) -> bool:
     return len({v.dtype for v in values}) == 1
 
 
-def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Array]:
-    """All results of a whole operation, element by element, each of shape `(blocks,)`."""
+def _whole(
+    step: Whole, table: Callable[[Sequence[Ref]], Array], inputs: Inputs, x: Sequence[Array]
+) -> list[Array]:
+    """The results of a whole operation, each as a table `(elements, blocks)`.
+
+    Few of the elements may be wanted, and each that is taken costs time when the program is traced.
+
+    **Arguments:**
+
+    - `table`: the values of some references, `(references, blocks)`.
+    """
     blocks = x[0].shape[-1]
     avals = [v.aval for v in step.op.equation.invars]
     values, axes = [], []
@@ -258,14 +295,12 @@ def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Ar
             values.append(inputs.arrays[operand])
             axes.append(None)
             continue
-        elements = [_cast(get(ref), aval.dtype) for ref in operand.refs]
-        if operand.rest is None:
-            elements = jnp.stack(elements)
-        else:
+        elements = _cast(table(operand.refs), aval.dtype)
+        if operand.rest is not None:
             # A function of the user's may have no sense, no slope or no end at any other values.
             rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], aval.dtype))
             full = jnp.broadcast_to(rest.reshape(-1, 1), (aval.size, blocks))
-            elements = full.at[np.array(operand.places)].set(jnp.stack(elements))
+            elements = full.at[np.array(operand.places)].set(elements)
         values.append(elements.reshape(*aval.shape, blocks))
         axes.append(-1)
     if all(axis is None for axis in axes):
@@ -274,8 +309,7 @@ def _whole(step: Whole, get: Any, inputs: Inputs, x: Sequence[Array]) -> list[Ar
         ]
     else:
         results = jax.vmap(step.op.bind, in_axes=axes, out_axes=-1)(*values)
-    flat = [r.reshape(-1, blocks) for r in results]
-    return [row for r in flat for row in r]
+    return [r.reshape(-1, blocks) for r in results]
 
 
 # A layer: steps of one operation and one depth, or one step that is no `Row`.
@@ -293,7 +327,7 @@ def _layers(program: Program, wanted: tuple[Ref, ...], inputs: Inputs | None = N
         if isinstance(step, Row):
             key = (depth[i], step.op.key, len(step.operands))
         elif isinstance(step, Element):
-            key = (depth[i], step.call)
+            key = (depth[i], step.call, step.result)
         else:
             key = (depth[i], "whole", i)
         groups.setdefault(key, []).append(i)
@@ -323,10 +357,7 @@ class _Store:
     def fetch(self, refs: Sequence[Ref]) -> Array:
         """Values of one dtype, `(refs, blocks)`."""
         dtype = self.at[refs[0]][0]
-        numbers = np.array([self.at[ref][1] for ref in refs])
-        if (np.diff(numbers) == 1).all():
-            return lax.slice_in_dim(self.arrays[dtype], int(numbers[0]), int(numbers[-1]) + 1)
-        return self.arrays[dtype][numbers]
+        return _picked(self.arrays[dtype], [self.at[ref][1] for ref in refs])
 
 
 def _by_layers(
@@ -354,11 +385,10 @@ def _by_layers(
         step = program.steps[layer[0]]
         refs = [(int(Where.STEP), i) for i in layer]
         if isinstance(step, Whole):
-            calls[layer[0]] = _whole(step, lambda ref: store.fetch([ref])[0], inputs, x)
+            calls[layer[0]] = _whole(step, store.fetch, inputs, x)
         elif isinstance(step, Element):
-            own = calls[step.call]
             places = [program.steps[i].place for i in layer]  # pyright: ignore[reportAttributeAccessIssue]
-            store.keep(jnp.stack([own[place] for place in places]), refs)
+            store.keep(calls[step.call][step.result][np.array(places)], refs)
         else:
             store.keep(_rows(step.op, [_operands(program.steps[i]) for i in layer], store), refs)
     return [store.fetch([ref])[0] for ref in wanted]

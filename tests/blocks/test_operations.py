@@ -183,9 +183,9 @@ ALL: dict[str, Callable[[Any], Any]] = {
 }
 # So many in one program.
 GROUP = 6
-GROUPS = [list(ALL)[i : i + GROUP] for i in range(0, len(ALL) - 3, GROUP)] + [
-    [n] for n in list(ALL)[-3:]
-]
+_EACH = ["each alone", "each in a map", "each in a scan"]
+_OTHERS = [n for n in ALL if n not in _EACH]
+GROUPS = [_OTHERS[i : i + GROUP] for i in range(0, len(_OTHERS), GROUP)] + [[n] for n in _EACH]
 
 
 def system(names: Iterable[str]) -> tuple[Callable[[Any, Any], Any], np.ndarray]:

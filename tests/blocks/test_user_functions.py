@@ -7,6 +7,7 @@ import pytest
 import scipy.special
 from jax import lax
 from jax.scipy import special
+from speed.counts import equations
 
 
 def solver(fn, guess, p, **settings):
@@ -128,28 +129,57 @@ LEFT_BEHIND = {
     "truth values": lambda x: jnp.where(lax.map(rounds, x) > 2, jnp.sin(x), jnp.cos(x)),
     "complex numbers": lambda x: jnp.imag(jnp.conj(jnp.fft.fft(x)) * jnp.fft.fft(x)[::-1]),
     "places": lambda x: jnp.log(x)[jnp.argsort(x)],
-    "intervals": lambda x: jnp.interp(x, jnp.arange(4.0, dtype=x.dtype), jnp.log(x)),
+    "intervals": lambda x: jnp.interp(x, jnp.arange(2.0, dtype=x.dtype), jnp.log(x)),
     "random keys": lambda x: x * drawn(x),
 }
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_what_a_block_leaves_to_others_is_whatever_it_is(dtype):
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [
+        ("float64", list(LEFT_BEHIND)),
+        ("float32", ["small integers", "integers longer than a real number", "complex numbers"]),
+    ],
+)
+def test_what_a_block_leaves_to_others_is_whatever_it_is(dtype, names):
     """Integers, truth values, complex numbers and keys that follow from unknowns of earlier blocks."""
-    functions = list(LEFT_BEHIND.values())
-    p = jnp.array([0.37, 0.51, 0.44, 0.68], dtype)
+    functions = [LEFT_BEHIND[name] for name in names]
+    p = jnp.array([0.51, 0.37], dtype)
 
     def fn(u, p):
-        x, ys = u[:4], u[4:].reshape(-1, 4)
+        x, ys = u[:2], u[2:].reshape(-1, 2)
         left = [y + y**3 - f(x) for y, f in zip(ys, functions, strict=True)]
         return jnp.concatenate([x - p * (1 + x * x / 10), *left])
 
-    guess = jnp.concatenate([p, jnp.ones(4 * len(functions), dtype)])
-    solve = solver(fn, guess, p)
-    found = jax.jit(solve)(p)
+    solve = solver(fn, jnp.concatenate([p, jnp.ones(2 * len(functions), dtype)]), p)
+
+    values = lambda found: (found.u, found.status)
+
+    @jax.jit
+    def solved(p):
+        u, pull, status = jax.vjp(lambda p: values(solve(p)), p, has_aux=True)
+        return u, status, jax.vmap(pull)(jnp.eye(u.size, dtype=dtype))[0]
+
+    u, status, slope = solved(p)
     eps = float(jnp.finfo(dtype).eps)
-    assert not found.status.any()
-    np.testing.assert_allclose(jax.jit(fn)(found.u, p), 0, atol=32 * eps)
-    of_u, of_p = (np.asarray(j, float) for j in jax.jit(jax.jacfwd(fn, (0, 1)))(found.u, p))
-    slope = jax.jit(jax.jacrev(lambda p: solve(p).u))(p)
+    assert not status.any()
+    np.testing.assert_allclose(jax.jit(fn)(u, p), 0, atol=32 * eps)
+    of_u, of_p = (np.asarray(j, float) for j in jax.jit(jax.jacfwd(fn, (0, 1)))(u, p))
     np.testing.assert_allclose(slope, -np.linalg.solve(of_u, of_p), rtol=0, atol=1e3 * eps)
+
+
+@pytest.mark.parametrize("n", [600, 6000])
+def test_a_program_does_not_grow_with_the_length_of_a_loop(n):
+    """Of whose operands and results few matter."""
+
+    def fn(u, p):
+        xs = jnp.concatenate([u[:2], jnp.arange(float(n))])
+        (_, kept), ys = lax.scan(lambda c, x: ((c[0] + 1, c[1]), x * c[1]), (0.0, u[2]), xs)
+        return jnp.stack([u[0] - p[0], u[1] - p[1], u[2] ** 3 + u[2] - 2, u[3] - ys[1] * kept])
+
+    p = jnp.array([0.5, 0.7])
+    guess = jnp.array([0.5, 0.7, 0.9, 1.0])
+    solve = lambda p: solver(fn, guess, p)(p).u
+    assert sum(equations(lambda p: jax.vjp(solve, p)[0], p).values()) < 3000
+    if n == 600:
+        np.testing.assert_allclose(jax.jit(solve)(p), [0.5, 0.7, 1, 0.7], rtol=1e-12)
