@@ -69,6 +69,26 @@ class Root(NamedTuple):
     condition: Float[Array, " batch"]
 
 
+class _Marks(NamedTuple):
+    """What is noted of each system beside its numbers: integers and truth values `(batch,)`."""
+
+    status: Array
+    iterations: Array
+    doubts: Array
+    active: Array
+    lag: Array  # whether the last accepted step converged linearly
+    stalled: Array  # whether it ended where no step reduces anything
+    short: Array  # whether the next step is within what rounding can make of one
+
+    def packed(self) -> Int[Array, "marks batch"]:
+        """As one array, since each that a loop carries takes kernels of its own."""
+        return jnp.stack([mark.astype(jnp.int32) for mark in self])
+
+
+def _unpacked(packed: Int[Array, "marks batch"]) -> _Marks:
+    return _Marks(*packed[:3], *(packed[3:] != 0))
+
+
 class _State(NamedTuple):
     x: Array  # the last accepted point, with its residual and Jacobian
     f: Array
@@ -77,14 +97,12 @@ class _State(NamedTuple):
     scale: Array  # that makes equations comparable there
     step: Array  # what is subtracted from it next
     damping: Array
-    active: Array
-    status: Array
-    iterations: Array
     condition: Array
-    doubts: Array
-    lag: Array  # whether the last accepted step converged linearly
-    stalled: Array  # whether it ended where no step reduces anything
-    short: Array  # whether the next step is within what rounding can make of one
+    packed: Array  # the marks
+
+    @property
+    def marks(self) -> _Marks:
+        return _unpacked(self.packed)
 
 
 def solve_affine(
@@ -163,32 +181,34 @@ def solve_nonlinear(
         scale=zero,
         step=zero,
         damping=zero[0],
-        active=active,
-        status=jnp.where(active, FAILED, BLOCKED).astype(jnp.int32),
-        iterations=jnp.zeros(batch, jnp.int32),
         condition=jnp.full(batch, jnp.nan, x0.dtype),
-        doubts=jnp.zeros(batch, jnp.int32),
-        lag=jnp.zeros(batch, bool),
-        stalled=jnp.zeros(batch, bool),
-        short=jnp.zeros(batch, bool),
+        packed=_Marks(
+            status=jnp.where(active, FAILED, BLOCKED),
+            iterations=jnp.zeros(batch, jnp.int32),
+            doubts=jnp.zeros(batch, jnp.int32),
+            active=active,
+            lag=jnp.zeros(batch, bool),
+            stalled=jnp.zeros(batch, bool),
+            short=jnp.zeros(batch, bool),
+        ).packed(),
     )
     guess = x0 if guess is None else guess
 
     final = lax.while_loop(
-        lambda s: jnp.any(s.active), lambda s: _iterate(equations, guess, s, tol), start
+        lambda s: jnp.any(s.marks.active), lambda s: _iterate(equations, guess, s, tol), start
     )
-    status, condition = final.status, final.condition
+    status, condition = final.marks.status, final.condition
     if tol.doubt:
         status, condition = _judged(equations, guess, final, tol)
     x = choose(status == FAILED, x0, final.x)
-    return Root(x, status, final.iterations, jnp.max(jnp.abs(final.f), 0), condition)
+    return Root(x, status, final.marks.iterations, jnp.max(jnp.abs(final.f), 0), condition)
 
 
 def _judged(
     equations: Equations, guess: Array, final: _State, tol: Tolerances
 ) -> tuple[Array, Array]:
     """Status and condition, with what rounding can do to the equations taken into account."""
-    x, status = final.x, final.status
+    x, status = final.x, final.marks.status
     f, jacobian = equations.both(x)
     # What a root leaves of an unknown that is zero there is no unit of it.
     units = jnp.where(jnp.abs(x) > tol.eps * jnp.abs(guess), jnp.abs(x), jnp.abs(guess))
@@ -205,7 +225,7 @@ def _judged(
     solved = status == SOLVED
     # A root is where no more than rounding, or than is asked for, is left. Where nothing got smaller any
     # more, it must be rounding.
-    asked = jnp.where(final.stalled, tol.eps, max(tol.rtol, tol.eps**0.5))[None] * units
+    asked = jnp.where(final.marks.stalled, tol.eps, max(tol.rtol, tol.eps**0.5))[None] * units
     off, rounding = jnp.abs(times(inverted, f)), times(jnp.abs(inverted), level)
     missed = solved & ~jnp.all(off <= 4 * rounding + asked + tol.atol, 0)
     singular = solved & (doubt | ~(condition * tol.eps < _WELL))
@@ -224,7 +244,8 @@ def _iterate(
     s: _State,
     tol: Tolerances,
 ) -> _State:
-    first = s.iterations == 0
+    marks = s.marks
+    first = marks.iterations == 0
     trial = s.x - s.step
     f, jacobian = equations.both(trial)
     finite = jnp.all(jnp.isfinite(f), 0) & jnp.all(jnp.isfinite(jacobian), (0, 1))
@@ -238,7 +259,7 @@ def _iterate(
     again = first | ~moved
     good = finite & (again | (now <= was * (1 - 1e-4 / (1 + s.damping))))
     # A Newton step within rounding that no longer reduces anything: this is as near as it gets.
-    idle = ~good & ~first & s.short
+    idle = ~good & ~first & marks.short
     stalled = idle & (s.damping == 0)
 
     change = choose(good & ~first, jacobian - s.jacobian, jnp.zeros_like(jacobian))
@@ -262,7 +283,7 @@ def _iterate(
     condition = quick_bound(inverted, scaled, units)
     rare = ~plain | ~(condition * tol.eps < _WELL)
     step, condition = lax.cond(
-        jnp.any(s.active & rare),
+        jnp.any(marks.active & rare),
         lambda step, condition: _carefully(
             scaled, inverted, residual, step, condition, damping, units, tol
         ),
@@ -290,13 +311,13 @@ def _iterate(
     small = small & usable
     measured = _contraction(inverted, bend, s.step, x, tol) > _LINEAR
     # A step of nothing measures nothing: where rounding hides the residual near a double root.
-    lag = jnp.where(good & plain & moved, measured, s.lag)
+    lag = jnp.where(good & plain & moved, measured, marks.lag)
 
     near = finite & good & small
-    doubts = s.doubts + (near & lag).astype(jnp.int32)
+    doubts = marks.doubts + (near & lag).astype(jnp.int32)
     solved = (near & ~lag) | (stalled & usable)
     multiple = (near & (doubts >= _DOUBTS)) | (finite & plain & ~usable & at_root)
-    iterations = s.iterations + s.active.astype(jnp.int32)
+    iterations = marks.iterations + marks.active.astype(jnp.int32)
     spent = iterations >= tol.steps
     multiple = multiple | (spent & lag & good & usable & short)
 
@@ -311,23 +332,25 @@ def _iterate(
     x = choose(solved & small & short, x - step, x)
     status = jnp.where(solved, SOLVED, jnp.where(multiple, SINGULAR, FAILED)).astype(jnp.int32)
     status = jnp.where((status == SOLVED) & ~(condition * tol.eps < _WELL), SINGULAR, status)
-    going = s.active & ~solved & ~multiple & ~lost & ~spent
+    going = marks.active & ~solved & ~multiple & ~lost & ~spent
     return _State(
-        x=choose(s.active, x, s.x),
+        x=choose(marks.active, x, s.x),
         f=f,
         jacobian=jacobian,
         sizes=sizes,
         scale=scale,
         step=choose(going, step, jnp.zeros_like(step)),
         damping=damping,
-        active=going,
-        status=jnp.where(s.active, status, s.status),
-        iterations=iterations,
-        condition=jnp.where(s.active & plain, condition, s.condition),
-        doubts=doubts,
-        lag=lag,
-        stalled=jnp.where(s.active, stalled & ~near, s.stalled),
-        short=short | singular,
+        condition=jnp.where(marks.active & plain, condition, s.condition),
+        packed=_Marks(
+            status=jnp.where(marks.active, status, marks.status),
+            iterations=iterations,
+            doubts=doubts,
+            active=going,
+            lag=lag,
+            stalled=jnp.where(marks.active, stalled & ~near, marks.stalled),
+            short=short | singular,
+        ).packed(),
     )
 
 

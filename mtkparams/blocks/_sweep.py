@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ._newton import (
     BLOCKED,
@@ -55,14 +55,34 @@ class Blocks(abc.ABC):
 
 
 class Swept(NamedTuple):
-    """The carried vector at the end, and a verdict for each block in its slot."""
+    """The carried vector at the end, and what is said of each block, in its slot.
+
+    One slot more is never written. What is said is in two arrays, since each costs a kernel a step.
+    """
 
     z: Float[Array, " places"]
-    spoilt: Array
-    status: Array
-    iterations: Array
-    residual: Array
-    condition: Array
+    verdicts: Int[Array, "3 slots"]
+    measures: Float[Array, "2 slots"]
+
+    @property
+    def spoilt(self) -> Array:
+        return self.verdicts[0]
+
+    @property
+    def status(self) -> Array:
+        return self.verdicts[1, :-1]
+
+    @property
+    def iterations(self) -> Array:
+        return self.verdicts[2, :-1]
+
+    @property
+    def residual(self) -> Array:
+        return self.measures[0, :-1]
+
+    @property
+    def condition(self) -> Array:
+        return self.measures[1, :-1]
 
 
 def sweep(
@@ -74,11 +94,8 @@ def sweep(
     head = jnp.append(guess, jnp.zeros((), guess.dtype))[plan.unknown_at[: plan.length - tail.size]]
     carry = Swept(
         jnp.concatenate([head, tail]),
-        jnp.zeros(slots + 1, jnp.int32),
-        jnp.zeros(slots, jnp.int32),
-        jnp.zeros(slots, jnp.int32),
-        jnp.zeros(slots, guess.dtype),
-        jnp.zeros(slots, guess.dtype),
+        jnp.zeros((3, slots + 1), jnp.int32),
+        jnp.zeros((2, slots + 1), guess.dtype),
     )
     tables = [(_tables(plan, k), blocks.tables(k)) for k in range(len(plan.kinds))]
 
@@ -119,13 +136,10 @@ def _write(carry: Swept, root: Root, left: Array, spoilt: Array, table: dict[str
     own = jnp.where(root.status == SINGULAR, NO_SLOPE, FINE)
     own = jnp.where((root.status == FAILED) | (root.status == BLOCKED), NO_VALUE, own)
     spoilt = jnp.where(table["real"], jnp.maximum(own, spoilt), FINE).astype(jnp.int32)
-    at, slot = (table["start"],), (table["start_slot"],)
+    slot = (jnp.zeros_like(table["start_slot"]), table["start_slot"])
     put = lax.dynamic_update_slice
     return Swept(
-        put(carry.z, jnp.concatenate([root.x, left]).ravel(), at),
-        put(carry.spoilt, spoilt, slot),
-        put(carry.status, status, slot),
-        put(carry.iterations, root.iterations, slot),
-        put(carry.residual, root.residual, slot),
-        put(carry.condition, root.condition, slot),
+        put(carry.z, jnp.concatenate([root.x, left]).ravel(), (table["start"],)),
+        put(carry.verdicts, jnp.stack([spoilt, status, root.iterations]), slot),
+        put(carry.measures, jnp.stack([root.residual, root.condition]), slot),
     )
