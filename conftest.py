@@ -65,9 +65,7 @@ pytest_collect_file = SybilCollection([pages, docstrings]).pytest()
 
 def pytest_collection_modifyitems(items):
     """Pages are slow, and so are the examples of the chapters that solve: each compiles its own."""
-    solving = ("fitting", "initialization", "problems")
+    solving = {"_fitting", "_initialization", "_problems"}
     for item in items:
-        if item.path.suffix == ".md" or (
-            item.path.parts[-3:-2] == ("mtkparams",) and item.path.parts[-2] in solving
-        ):
+        if item.path.suffix == ".md" or solving.intersection(item.path.parts):
             item.add_marker(pytest.mark.slow)

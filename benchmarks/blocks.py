@@ -14,7 +14,7 @@ import numpy as np
 import optimistix as optx
 from _interleave import header, run_times, table
 
-from mtkparams.blocks import analyse, solve_blocks
+from mtkparams._blocks import analyse, solve_blocks
 
 jax.config.update("jax_enable_x64", True)
 

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from _interleave import header
 
-from mtkparams.blocks import analyse, decompose, incidence
+from mtkparams._blocks import analyse, decompose, incidence
 
 N = 20_000
 

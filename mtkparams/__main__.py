@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Before anything makes an array: the tolerances of the model are below single precision.
     jax.config.update("jax_enable_x64", True)
-    from . import demo  # after the options, so that --help does not wait for diffrax
+    from . import demo
 
     if not options.quiet:
         print("Compiling, then fitting 8 parameters to 42 observations.", flush=True)

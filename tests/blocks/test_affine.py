@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 def block_of(last, n=3):
     """The last block of a system whose first unknowns are known: u[0], u[1] = sin(p)."""
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     def residual(u, p):
         return jnp.concatenate([u[:2] - jnp.sin(p), jnp.atleast_1d(last(u, p))])
@@ -93,7 +93,7 @@ def test_explicit(last, coefficient):
 
 
 def test_affine_block_of_several():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     def residual(u, p):
         return jnp.concatenate(
@@ -107,7 +107,7 @@ def test_affine_block_of_several():
 
 
 def test_bilinear_in_one_block_is_not_affine():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual = lambda u, p: jnp.stack([u[0] * u[1] - p, u[0] + u[1]])
     (block,) = analyse(residual, jnp.ones(2), jnp.ones(())).blocks
@@ -120,7 +120,7 @@ def test_bilinear_in_one_block_is_not_affine():
 )
 @settings(max_examples=12)
 def test_affine_blocks_have_no_curvature(names, seed):
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     rng = np.random.default_rng(seed)
     constants = jnp.asarray(rng.normal(size=functions.N))

@@ -14,7 +14,7 @@ from scipy.sparse import csgraph
 
 
 def test_two_blocks_and_an_assignment():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     def residual(u, p):
         return jnp.stack(
@@ -30,7 +30,7 @@ def test_two_blocks_and_an_assignment():
 
 
 def test_over_and_under_determined():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     parts = decompose(np.array([[1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 1]]))
     assert [(p.equations, p.unknowns) for p in parts.over] == [((0, 1), (0,))]
@@ -40,7 +40,7 @@ def test_over_and_under_determined():
 
 
 def test_parts_that_have_nothing_in_common_are_apart():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     parts = decompose(np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]]))
     assert [(p.equations, p.unknowns) for p in parts.over] == [((0, 1), (0,)), ((2, 3), (1,))]
@@ -48,7 +48,7 @@ def test_parts_that_have_nothing_in_common_are_apart():
 
 
 def test_equation_and_unknown_of_nothing():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     parts = decompose(np.array([[1, 0], [0, 0]]))
     assert [(p.equations, p.unknowns) for p in parts.over] == [((1,), ())]
@@ -58,7 +58,7 @@ def test_equation_and_unknown_of_nothing():
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (2, 3)])
 def test_empty(shape):
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     parts = decompose(np.zeros(shape))
     assert parts.blocks == ()
@@ -68,14 +68,14 @@ def test_empty(shape):
 
 
 def test_stored_zeros_do_not_count():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     stored = sp.csr_array((np.array([1, 1, 0, 1]), ([0, 1, 0, 1], [0, 1, 1, 0])), shape=(2, 2))
     assert [b.unknowns for b in decompose(stored).blocks] == [(0,), (1,)]
 
 
 def test_duplicates_are_one_entry():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     many = 256  # as many as an 8-bit integer has values
     rows, columns = np.array([0] * many + [1]), np.array([0] * many + [1])
@@ -84,7 +84,7 @@ def test_duplicates_are_one_entry():
 
 
 def test_order_of_the_equations_where_there_is_a_choice():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     assert [b.equations[0] for b in decompose(np.eye(20)).blocks] == list(range(20))
     # Two chains, interleaved.
@@ -103,7 +103,7 @@ def pattern(m, n, density, seed):
 
 @given(SIZES, SIZES, st.sampled_from([0.1, 0.25, 0.4]), st.integers(0, 10_000))
 def test_parts_are_what_removing_an_equation_or_unknown_tells(m, n, density, seed):
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     a = pattern(m, n, density, seed)
     parts = decompose(a)
@@ -125,7 +125,7 @@ def test_parts_are_what_removing_an_equation_or_unknown_tells(m, n, density, see
 
 @given(st.integers(1, 9), st.sampled_from([0.05, 0.15, 0.3]), st.integers(0, 10_000))
 def test_blocks_are_the_smallest_that_can_be_solved_in_order(n, density, seed):
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     rng = np.random.default_rng(seed)
     a = (np.eye(n) > 0) | pattern(n, n, density, seed)
@@ -149,7 +149,7 @@ def test_blocks_are_the_smallest_that_can_be_solved_in_order(n, density, seed):
 
 
 def test_matching_of_a_long_chain_and_many_unknowns_is_quick():
-    from mtkparams.blocks import decompose
+    from mtkparams._blocks import decompose
 
     n = 20_000
     a = sp.csr_array(sp.eye_array(n) + sp.eye_array(n, k=-1))

@@ -58,7 +58,7 @@ def random_residual(u: Any, p: Any) -> Any:
 @functools.cache
 def random_run(n: int, mixed: bool, dtype: str, way: str) -> tuple[np.ndarray, dict[str, Any]]:
     """The status of all systems of a kind, from five guesses each."""
-    from mtkparams.blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
 
     systems = drawn(n, mixed, HOW_MANY[n, mixed])
     p = {k: jnp.asarray(v, dtype) for k, v in systems.items()}

@@ -108,7 +108,7 @@ DAILY = {("cusp", *WAYS[2]), ("two powers", *WAYS[0]), ("sum and product", *WAYS
 )
 def test_folds_are_singular_at_their_point_and_sound_away_from_it(name, dtype, way):
     """Against the exponent of the root's series in the distance (Puiseux), with which slopes must agree."""
-    from mtkparams.blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
 
     residual, guess, point = CASES[name]
     guess, point = np.array(guess), np.array(point)

@@ -26,7 +26,7 @@ def chain(n):
 
 
 def test_blocks_of_a_chain():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual, p = chain(5)
     blocks = analyse(residual, jnp.ones(15), p).blocks
@@ -36,7 +36,7 @@ def test_blocks_of_a_chain():
 
 @pytest.mark.parametrize("k", [0, 1, 4])
 def test_a_slice_is_enough_to_compute_a_block(k):
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual, p = chain(5)
     u = np.random.default_rng(0).uniform(0.5, 1.5, 15)
@@ -61,7 +61,7 @@ def test_a_slice_is_enough_to_compute_a_block(k):
 
 
 def test_nodes_come_after_their_operands():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual, p = chain(3)
     graph = analyse(residual, jnp.ones(9), p).graph
@@ -76,7 +76,7 @@ def test_nodes_come_after_their_operands():
 
 
 def test_equal_operations_have_equal_keys():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual = lambda u, p: jnp.stack([jnp.sin(x) * 2.0 - x**2 for x in u])
     ops = analyse(residual, jnp.ones(5), None).graph.ops
@@ -86,14 +86,14 @@ def test_equal_operations_have_equal_keys():
 
 @pytest.mark.parametrize("n", [10, 1000])
 def test_work_goes_with_the_equations_not_with_the_elements(n):
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     residual, p = chain(n)
     assert len(analyse(residual, jnp.ones(3 * n), p).graph.ops) == 16
 
 
 def test_constant_zeros_of_a_large_matrix_cost_nothing():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     n = 1500
     matrix = jnp.asarray(np.eye(n) - 0.5 * np.eye(n, k=-1))
@@ -104,8 +104,8 @@ def test_constant_zeros_of_a_large_matrix_cost_nothing():
 
 
 def test_dense_product_above_the_table_is_taken_as_a_whole():
-    from mtkparams.blocks import _products as products
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
+    from mtkparams._blocks.trace.rules import products
 
     residual = lambda u, p: ((u.reshape(3, 2) @ p) @ u.reshape(2, 3)).ravel()[:6]
     small = analyse(residual, jnp.ones(6), jnp.ones((2, 2)))
@@ -120,7 +120,7 @@ def test_dense_product_above_the_table_is_taken_as_a_whole():
 
 
 def test_what_is_closed_over_while_traced_is_no_constant():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     seen = []
 
@@ -137,8 +137,8 @@ def test_what_is_closed_over_while_traced_is_no_constant():
 
 
 def test_same_function_seen_often_is_looked_into_once():
-    from mtkparams.blocks import _custom as custom
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
+    from mtkparams._blocks.trace.rules import custom
 
     traced = []
     before = custom._forward
@@ -152,7 +152,7 @@ def test_same_function_seen_often_is_looked_into_once():
 
 
 def test_branches_with_rules_of_their_own():
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     def residual(u, p):
         one = lambda x: functions.constant(x)

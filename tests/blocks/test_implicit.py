@@ -20,7 +20,7 @@ SLOPE = [0.3662747126234618, 0.3100659003292309, 0.7325494252469236]
 
 @pytest.fixture(params=["blocks", "whole residual", "all at once"], scope="module")
 def found(request):
-    from mtkparams.blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
 
     if request.param == "all at once":
         return lambda p: solve_whole(cubic, jnp.array(GUESS), p)
@@ -80,7 +80,7 @@ def mixed(u, args):
 
 
 def test_arguments_without_derivatives():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     args = {"order": jnp.array(2), "flag": jnp.array(True), "table": jnp.array([3.0, 0.0, 2.0])}
     structure = analyse(mixed, jnp.ones(2), args)
@@ -107,7 +107,7 @@ def test_arguments_without_derivatives():
 
 @pytest.mark.slow
 def test_the_guess_of_a_determined_system_does_not_matter():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     structure = analyse(cubic, jnp.array(GUESS), jnp.array(P))
     found = lambda guess: solve_blocks(structure, cubic, guess, jnp.array(P)).u
@@ -116,7 +116,7 @@ def test_the_guess_of_a_determined_system_does_not_matter():
 
 
 def test_a_residual_that_closes_over_what_is_differentiated_raises():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     def through(b):
         fn = lambda u, p: jnp.stack([u[0] - b * p, u[1] ** 3 - u[0]])

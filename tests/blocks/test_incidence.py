@@ -24,7 +24,7 @@ NO_DERIVATIVE = {
 
 
 def found(f):
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     return incidence(lambda u, args: f(u), jnp.zeros(functions.N), None).toarray()
 
@@ -44,7 +44,7 @@ def test_the_jacobian_lies_in_the_pattern(name):
 
 @pytest.mark.parametrize("name", functions.EXACT)
 def test_operations_compute_what_the_function_does(name):
-    from mtkparams.blocks._graph import element_graph
+    from mtkparams._blocks.trace.graph import element_graph
 
     f, _ = functions.EXACT[name]
     graph = element_graph(lambda u, args: f(u), POINT, None)
@@ -75,7 +75,7 @@ def test_jacobian_of_any_composition_lies_in_the_pattern(names, seed):
 
 
 def test_parameters_are_traced():
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     # A parameter that is zero now may be another one tomorrow; a constant stays what it is.
     residual = lambda u, p: p * u[::-1] + 0.0 * u
@@ -86,7 +86,7 @@ def test_parameters_are_traced():
 
 
 def test_mutable_arrays_of_the_residual_itself():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     def residual(u, p):
         ref = jax.new_ref(jnp.zeros(2))
@@ -99,14 +99,14 @@ def test_mutable_arrays_of_the_residual_itself():
 
 
 def test_python_numbers_are_weak_as_in_a_call():
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     u = jnp.ones(2, jnp.float32)
     assert incidence(lambda u, p: u * p, u, 2.0).nnz == 2
 
 
 def test_inside_of_jit():
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     seen = []
 
@@ -122,7 +122,7 @@ def test_inside_of_jit():
 def test_unknown_primitive_is_dense_and_named():
     from jax.extend.core import Primitive
 
-    from mtkparams.blocks import analyse, incidence
+    from mtkparams._blocks import analyse, incidence
     from mtkparams.errors import StructureWarning
 
     odd = Primitive("odd_one")
@@ -137,7 +137,7 @@ def test_unknown_primitive_is_dense_and_named():
 
 
 def test_callback_is_dense_without_a_warning():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     def residual(u, p):
         like = jax.ShapeDtypeStruct((2,), u.dtype)
@@ -168,7 +168,7 @@ def test_callback_is_dense_without_a_warning():
 )
 def test_what_is_no_vector(residual, u, error, text):
     from mtkparams import errors
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     with pytest.raises(getattr(errors, error)) as caught:
         analyse(residual, u, None)
@@ -176,7 +176,7 @@ def test_what_is_no_vector(residual, u, error, text):
 
 
 def test_sizes_of_zero():
-    from mtkparams.blocks import analyse
+    from mtkparams._blocks import analyse
 
     structure = analyse(lambda u, p: u * p, jnp.ones(0), jnp.ones(()))
     assert structure.incidence.shape == (0, 0)
@@ -185,7 +185,7 @@ def test_sizes_of_zero():
 
 
 def test_float32_and_other_leaves():
-    from mtkparams.blocks import incidence
+    from mtkparams._blocks import incidence
 
     def residual(u, args):
         k, which, key = args

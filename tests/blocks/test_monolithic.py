@@ -18,7 +18,7 @@ def curve(u, p):
 
 @pytest.fixture(scope="module")
 def over():
-    from mtkparams.blocks import least_squares
+    from mtkparams._blocks import least_squares
 
     found = lambda p: least_squares(too_many, jnp.ones(2), p)
     u = lambda p: found(p).u
@@ -74,7 +74,7 @@ def test_equations_that_contradict_each_other_have_no_solution(over):
 
 @pytest.mark.slow
 def test_fewer_equations_than_unknowns_give_the_nearest_solution():
-    from mtkparams.blocks import least_squares
+    from mtkparams._blocks import least_squares
 
     guess, p = jnp.array([1.0, 1.5, 0.2]), jnp.array([1.0, 0.3])
     u = lambda guess, p: least_squares(curve, guess, p).u
@@ -116,7 +116,7 @@ def test_fewer_equations_than_unknowns_give_the_nearest_solution():
 
 
 def test_all_at_once_is_as_honest_as_block_by_block():
-    from mtkparams.blocks import solve_whole
+    from mtkparams._blocks import solve_whole
 
     # A double root, no root, and one that Newton alone does not find.
     fn = lambda u, p: jnp.stack([u[0] ** 2 - p[0], jnp.arctan(u[1]) - p[1]])

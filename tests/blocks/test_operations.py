@@ -233,7 +233,7 @@ def system(names: Iterable[str]) -> tuple[Callable[[Any, Any], Any], np.ndarray]
 @pytest.mark.slow
 @pytest.mark.parametrize("names", GROUPS, ids=lambda g: g[0])
 def test_operations_in_sound_equations(names):
-    from mtkparams.blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyse, solve_blocks
 
     fn, root = system(names)
     p = jnp.asarray(POINT)

@@ -45,7 +45,7 @@ def arrays(args):
 
 @pytest.mark.slow
 def test_programs_and_whole_residual_agree():
-    from mtkparams.blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyse, solve_blocks
 
     guess, args = jnp.full(6, 0.3), arrays(ARGS)
     structure = analyse(varied, guess, args)
@@ -81,7 +81,7 @@ def inside(jaxpr):
 
 
 def test_costly_parts_are_outside_of_every_iteration():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     costly = jax.lax.erf_inv  # a primitive that nothing else here uses
 
@@ -144,7 +144,7 @@ def chain(n):
 
 @pytest.mark.slow
 def test_a_program_does_not_grow_with_the_number_of_blocks():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     def count(n):
         fn, guess, p = chain(n), jnp.full(3 * n, 0.5), jnp.array([0.3, 0.7, 0.2])
@@ -161,7 +161,7 @@ def test_a_program_does_not_grow_with_the_number_of_blocks():
 @pytest.mark.slow
 @pytest.mark.parametrize("sliced", [True, False])
 def test_a_long_chain_is_solved(sliced):
-    from mtkparams.blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyse, solve_blocks
 
     n = 20
     fn, guess, p = chain(n), jnp.full(3 * n, 0.5), jnp.array([0.3, 0.7, 0.2])
@@ -179,7 +179,7 @@ def test_a_long_chain_is_solved(sliced):
 
 @pytest.mark.slow
 def test_many_different_blocks_share_an_iteration():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     functions = [jnp.sin, jnp.tanh, jnp.arctan, jnp.exp, jnp.cos, jnp.sinh, jnp.log1p, jnp.square]
 
@@ -241,7 +241,7 @@ def hubs(u, p):
     ],
 )
 def test_systems_of_many_shapes(fn, n, p, blocks):
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     guess, p = jnp.full(n, 0.4), jnp.asarray(p)
     structure = analyse(fn, guess, p)
@@ -265,7 +265,7 @@ def test_systems_of_many_shapes(fn, n, p, blocks):
 
 @pytest.mark.slow
 def test_second_derivatives_through_what_blocks_leave_behind():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     def fn(u, p):
         left = loop(u[0])
@@ -286,7 +286,7 @@ def test_second_derivatives_through_what_blocks_leave_behind():
 
 
 def test_other_shapes_than_analysed_are_refused():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
     from mtkparams.errors import ShapeError
 
     structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
@@ -298,7 +298,7 @@ def test_other_shapes_than_analysed_are_refused():
 
 
 def test_another_precision_than_analysed_is_solved_by_the_residual():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
     guess, p = jnp.ones(12, jnp.float32), jnp.array([0.4, 0.8, 1.1], jnp.float32)
@@ -309,8 +309,8 @@ def test_another_precision_than_analysed_is_solved_by_the_residual():
 
 @pytest.mark.slow
 def test_kinds_in_no_order_take_turns():
-    from mtkparams.blocks import analyse, solve_blocks
-    from mtkparams.blocks._programs import ProgramPlan
+    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks.programs.equations import ProgramPlan
 
     sizes = [1, 2, 1, 1, 2, 2, 1, 2, 1, 1, 1, 2, 2, 1, 2]
 

@@ -8,7 +8,7 @@ import pytest
 
 def layers(width, depth, seed):
     """A graph of layers, and for each node its set, worked out one by one."""
-    from mtkparams.blocks._nodes import ARGUMENT, UNKNOWN, Nodes
+    from mtkparams._blocks.trace.nodes import ARGUMENT, UNKNOWN, Nodes
 
     rng = np.random.default_rng(seed)
     nodes = Nodes()
@@ -30,11 +30,11 @@ def layers(width, depth, seed):
 @pytest.mark.parametrize("long", [0, 10**9])
 @pytest.mark.parametrize("seed", range(5))
 def test_against_sets_of_python(long, seed, monkeypatch):
-    from mtkparams.blocks import _sets
+    from mtkparams._blocks.trace import dependence as sets
 
-    monkeypatch.setattr(_sets, "_LONG", long)
+    monkeypatch.setattr(sets, "_LONG", long)
     nodes, leaves, expected = layers(9, 6, seed)
-    found = _sets.dependence(nodes, leaves)
+    found = sets.dependence(nodes, leaves)
     for i, members in expected.items():
         s = found.of[i]
         assert found.members[found.ptr[s] : found.ptr[s + 1]].tolist() == sorted(members)
@@ -43,8 +43,8 @@ def test_against_sets_of_python(long, seed, monkeypatch):
 
 
 def test_layers_that_are_dense_share_one_set():
-    from mtkparams.blocks._nodes import UNKNOWN, Nodes
-    from mtkparams.blocks._sets import dependence
+    from mtkparams._blocks.trace.dependence import dependence
+    from mtkparams._blocks.trace.nodes import UNKNOWN, Nodes
 
     nodes = Nodes()
     leaves = layer = nodes.leaf(UNKNOWN, (200,), float)

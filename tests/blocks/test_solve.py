@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(params=["programs", "whole"], scope="module")
 def solver(request):
     """From a residual and examples of its inputs to a solve with the residual's structure."""
-    from mtkparams.blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyse, solve_blocks
 
     settings = Settings(sliced=request.param == "programs")
 
@@ -166,7 +166,7 @@ def test_unknowns_of_very_different_size(solver):
 
 @pytest.mark.parametrize("distance", [0.0, 1e-8])
 def test_two_unknowns_at_a_double_root(distance):
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     # u1 + u2 = 2, u1 u2 = p: the roots 1 +- sqrt(1 - p) meet at p = 1.
     fn = lambda u, p: jnp.stack([u[0] + u[1] - 2, u[0] * u[1] - p, u[2] - u[0]])
@@ -194,7 +194,7 @@ def test_a_singular_affine_block_has_failed_whether_it_has_solutions_or_not(solv
 
 
 def test_single_precision():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     guess, p = jnp.zeros(8, jnp.float32), jnp.ones((), jnp.float32)
     structure = analyse(eight, guess, p)
@@ -207,7 +207,7 @@ def test_single_precision():
 
 @pytest.mark.slow
 def test_a_hard_member_of_a_batch_leaves_the_others_alone():
-    from mtkparams.blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyse, solve_blocks
 
     guess = jnp.ones(4)
     structure = analyse(failing, guess, jnp.ones(3))

@@ -67,7 +67,7 @@ def check(kind, solve, single=False):
 
 def solver(kind, way):
     """From a guess and parameters to unknowns, and the status of each block."""
-    from mtkparams.blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
 
     fn = sound.traced(kind)
     if way == "other order":
@@ -86,7 +86,7 @@ def solver(kind, way):
 
 def reordered(kind, fn):
     """Unknowns and equations declared in another order."""
-    from mtkparams.blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyse, solve_blocks
 
     n = sum(len(columns) for _, columns in kind.blocks)
     random = np.random.default_rng(n)

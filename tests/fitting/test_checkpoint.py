@@ -9,9 +9,8 @@ import numpy as np
 import optax
 import pytest
 
+from mtkparams._fitting.search.checkpoint import Checkpoint, of_arrays, of_program, software
 from mtkparams.errors import FileError, MismatchError, MismatchWarning
-from mtkparams.fitting._checkpoint import Checkpoint
-from mtkparams.fitting._checkpoint_about import of_arrays, of_program, software
 
 ABOUT = {"free values": "a, b", "data": "1234", "software": "jax 1"}
 

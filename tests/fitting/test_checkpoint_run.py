@@ -156,7 +156,7 @@ def test_kill_9_at_random_moments(tmp_path, uninterrupted):
 
 def test_checkpoints_of_other_processes_are_known(tmp_path, decay, times, solve):
     # The digest of a program with a solve in it does not change from one trace to the next.
-    from mtkparams.fitting._checkpoint_about import of_program
+    from mtkparams._fitting.search.checkpoint import of_program
 
     objective = mtk.fitting.objective(decay, {"t": times, "x": np.exp(-times)}, free=["k"], **solve)
     value = lambda v: objective.value_and_grad(v)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mtkparams.fitting._identifiability import directions
-from mtkparams.fitting._uncertainty_linear import from_jacobian
+from mtkparams._fitting.answer.directions import directions
+from mtkparams._fitting.answer.spread import from_jacobian
 
 T = np.linspace(0.1, 2.0, 15)
 K = np.array([2.0, 3.0, 0.7, 0.7, 1.3])

@@ -10,8 +10,8 @@ import optimistix as optx
 import pytest
 
 import mtkparams as mtk
+from mtkparams._fitting.search.triangular import back_substitute, triangular
 from mtkparams.errors import KindError, UnknownNameError
-from mtkparams.fitting._triangular import back_substitute, triangular
 
 
 @pytest.fixture(scope="module")

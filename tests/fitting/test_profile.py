@@ -10,7 +10,7 @@ import pytest
 from fitting import certified
 from scipy import stats
 
-from mtkparams.fitting._profile import profiles
+from mtkparams._fitting.answer.profile import profiles
 
 
 def profiled(

@@ -12,7 +12,7 @@ import scipy.stats
 from fitting import certified
 
 import mtkparams as mtk
-from mtkparams.fitting._report_format import pair, percent, seconds
+from mtkparams._fitting.answer.format import pair, percent, seconds
 
 
 @pytest.fixture(scope="module")

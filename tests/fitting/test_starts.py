@@ -13,7 +13,7 @@ import scipy.stats
 
 import mtkparams as mtk
 from mtkparams import errors
-from mtkparams.fitting._starts import starting_values
+from mtkparams._fitting.search.starts import starting_values
 
 # x' = k x^2 from 1 is infinite at t = 1 / k: inside the time span for k above 0.5.
 TS = np.linspace(0.0, 2.0, 11)

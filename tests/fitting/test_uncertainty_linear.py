@@ -10,7 +10,7 @@ from fitting import certified
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtkparams.fitting._uncertainty import of_least_squares, of_likelihood
+from mtkparams._fitting.answer.uncertainty import of_least_squares, of_likelihood
 
 DATA_SETS = {
     name: getattr(certified, name)

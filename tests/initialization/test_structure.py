@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import jax
 import jax.extend.core
 import jax.numpy as jnp
@@ -101,11 +103,11 @@ def test_opaque_equations_are_named():
 
 
 def test_one_analysis_for_all_values(monkeypatch):
-    from mtkparams.initialization import _plan
+    plan = importlib.import_module("mtkparams._initialization.plan")
 
     analyses = []
-    real = _plan.analyse
-    monkeypatch.setattr(_plan, "analyse", lambda *a: analyses.append(1) or real(*a))
+    real = plan.analyse
+    monkeypatch.setattr(plan, "analyse", lambda *a: analyses.append(1) or real(*a))
     system = cubic_chain()
     problem = mtk.remake(mtk.ODEProblem(system), {"x": lambda p: p.b / 2})  # its own conditions
     for b in (2.0, 2.5):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import mtkparams as mtk
-from mtkparams.io import _atomic
-from mtkparams.io._atomic import write_atomically
+from mtkparams._io import atomic as _atomic
+from mtkparams._io.atomic import write_atomically
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])

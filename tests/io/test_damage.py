@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import mtkparams as mtk
+from mtkparams._io import archive as _archive
+from mtkparams._io.archive import pack, unpack
 from mtkparams.errors import FileError
-from mtkparams.io import _archive
-from mtkparams.io._archive import pack, unpack
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 import mtkparams as mtk
-from mtkparams.io._names import check_object
+from mtkparams._io.names import check_object
 
 # All that JAX has on a CPU. The second are those of less than a byte, where not all bits count.
 DTYPES = """bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64

@@ -14,8 +14,8 @@ from jax import lax
 
 import mtkparams as mtk
 from mtkparams import System, Unknown, errors
-from mtkparams.model import Model
-from mtkparams.model._flatten import flatten
+from mtkparams._model import Model
+from mtkparams._model.flatten import flatten
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from helpers import everything, spring
 
 import mtkparams as mtk
-from mtkparams.parameters._index import Index
+from mtkparams._parameters.names.index import Index
 
 
 def bound_by(binding: Callable[[Any], Any]) -> Index:

@@ -31,7 +31,7 @@ def _terminal(monkeypatch):
 
 
 def _contents():
-    return importlib.import_module("mtkparams.parameters._contents")
+    return importlib.import_module("mtkparams._parameters.show.contents")
 
 
 def lines(text):
@@ -624,7 +624,7 @@ def test_of_a_large_buffer_only_what_is_shown_comes_to_the_host(monkeypatch):
     copies = Counting()
     monkeypatch.setattr(_contents(), "np", copies)
     monkeypatch.setattr(_contents(), "LARGE", 1000)
-    monkeypatch.setattr(importlib.import_module("mtkparams.parameters._short"), "np", copies)
+    monkeypatch.setattr(importlib.import_module("mtkparams._parameters.show.short"), "np", copies)
     p = mtk.parameters(
         {
             "a": mtk.Parameter(np.arange(3000.0)),

@@ -14,7 +14,7 @@ from speed.counts import compilations
 
 import mtkparams as mtk
 from mtkparams import ODEProblem, System, errors, remake, solve_ensemble
-from mtkparams.problems._ensemble_run import _Plan
+from mtkparams._problems.ensemble import _Plan
 
 TSIT = diffrax.Tsit5()
 TS = np.array([0.5, 1.0, 1.5])

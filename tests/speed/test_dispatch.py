@@ -13,8 +13,8 @@ from helpers import everything
 from speed.counts import comparisons
 
 import mtkparams as mtk
-from mtkparams.parameters._fingerprint import Same
-from mtkparams.parameters._index import About, Entry, Hole, Index, Leaf, Place
+from mtkparams._parameters.names.fingerprint import Same
+from mtkparams._parameters.names.index import About, Entry, Hole, Index, Leaf, Place
 
 STATIC = (Index, Entry, Leaf, Place, About, Hole, Same)
 

@@ -1,0 +1,124 @@
+"""Block by block: the front door of the solver half."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ..errors import ShapeError
+from .programs.equations import ProgramPlan
+from .solve.found import Found
+from .solve.implicit import Residual, Solves, implicit
+from .solve.newton import FAILED
+from .solve.settings import Settings, tolerances
+from .solve.sweep import NO_SLOPE, NO_VALUE, sweep
+from .solve.whole import WholePlan
+
+_DEFAULT = Settings()
+
+
+# Above this many operations to compile, blocks are evaluated by the whole residual instead.
+_MOST_OPERATIONS = 12_000
+
+_Plan: TypeAlias = ProgramPlan | WholePlan
+_plans: weakref.WeakKeyDictionary[Any, dict[bool, _Plan]] = weakref.WeakKeyDictionary()
+
+
+def _plan(structure: Any, sliced: bool) -> _Plan:
+    plans = _plans.setdefault(structure, {})
+    if sliced not in plans:
+        programs = _programs(structure) if sliced else None
+        plans[sliced] = programs or WholePlan(structure)
+    return plans[sliced]
+
+
+def _programs(structure: Any) -> ProgramPlan | None:
+    """Programs of the blocks, where there are any, and few enough."""
+    graph = structure.graph
+    # One block needs the whole residual anyway. Values that a residual closed over while they were
+    # traced belong to that trace, and only a call of the residual has those of this one.
+    if graph.closed or len(structure.parts.blocks) < 2:
+        return None
+    plan = ProgramPlan(structure)
+    return plan if plan.cost <= _MOST_OPERATIONS else None
+
+
+def solve_blocks(
+    structure: Any, fn: Residual, guess: Array, args: Any, settings: Settings = _DEFAULT
+) -> Found:
+    """The unknowns that make `fn(u, args)` zero, block by block.
+
+    **Arguments:**
+
+    - `structure`: of `fn`, as `analyse` gives it; square.
+    - `fn`: from unknowns `(n,)` and arguments to residuals `(n,)`. Everything that a derivative is
+      wanted for comes through `args`.
+    - `guess`: where the nonlinear blocks start, `(n,)`. The derivative with respect to it is zero.
+    - `args`: any tree of arrays.
+
+    **Raises:** `ShapeError` if the structure is not square, or of a residual with other shapes.
+    """
+    _check(structure, guess, args)
+    if not guess.size:
+        none = jnp.zeros(0, jnp.int32)
+        return Found(guess, none, none, guess, guess, caches=(guess,))
+    plan = _plan(structure, settings.sliced and _same_dtypes(structure.graph, guess, args))
+    own = plan.schedule
+    tol = tolerances(settings, guess.dtype)
+
+    # Where an operation is computed as a whole and a block needs a part of it, the rest is as at a point
+    # where all equations make sense: the guess, and for the derivative the solution.
+    def residual(z: Array, args: Any) -> Array:
+        return plan.equations(fn, args, z[own.place_of]).residual(z)
+
+    def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
+        guess = start[own.place_of]
+        blocks = plan.equations(fn, args, guess, settings.doubt)
+        swept = sweep(own, blocks, plan.affine, guess, tol)
+        spoilt = swept.spoilt[own.slot_at]
+        lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
+        left = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
+        report = (swept.status, swept.iterations, left, swept.condition)
+        return swept.z, lost, tuple(r[own.slot_of] for r in report)
+
+    def factorize(z: Array, args: Any, bad: Array) -> Solves:
+        usable = jnp.asarray(own.real).at[own.slot_at].min(~bad)
+        factors = plan.equations(fn, args, z[own.place_of]).factors(z, usable)
+        return Solves(factors.solve, factors.solve_transposed)
+
+    start = jnp.zeros(own.length, guess.dtype).at[own.place_of].set(guess)
+    z, report = implicit(find, residual, factorize, start, args)
+    u = z[own.place_of]
+    return Found(u, *report, caches=(u, z[plan.left]))
+
+
+def _check(structure: Any, guess: Array, args: Any) -> None:
+    if not structure.parts.is_square:
+        m, n = structure.incidence.shape
+        raise ShapeError(
+            f"These {m} equations cannot be solved for {n} unknowns block by block: some of them are "
+            "too many or too few for their unknowns (`structure.parts.over`, `structure.parts.under`). "
+            "`least_squares` solves such systems."
+        )
+    graph = structure.graph
+    want = [graph.unknowns.shape, *(a.shape for a in graph.arguments)]
+    got = [jnp.shape(x) for x in (guess, *jax.tree.leaves(args))]
+    if got != want:
+        raise ShapeError(
+            f"The structure is that of a residual whose unknowns and arguments have the shapes {want}, "
+            f"and these have {got}: analyse the residual with arguments of these shapes."
+        )
+
+
+def _same_dtypes(graph: Any, guess: Array, args: Any) -> bool:
+    """Whether programs cut out of the graph fit these inputs."""
+    nodes = [graph.unknowns, *graph.arguments]
+    return all(
+        graph.dtypes[graph.kind[ids.flat[0]]] == jnp.result_type(x)
+        for ids, x in zip(nodes, (guess, *jax.tree.leaves(args)), strict=True)
+        if ids.size
+    )

@@ -1,0 +1,1 @@
+"""From a graph and its blocks to programs: what each block computes, and from what."""

@@ -1,0 +1,1 @@
+"""Blocks solved one after another: a schedule, Newton's method, verdicts, and one implicit derivative."""

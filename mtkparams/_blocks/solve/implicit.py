@@ -1,0 +1,146 @@
+"""The derivative of a solution: one application of the implicit function theorem to all blocks.
+
+Where a block has none, because it failed, waits for one that failed, or is singular, the derivative
+is NaN: in forward mode in its own entries, in reverse mode everywhere once somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+# From unknowns and arguments to the residual.
+Residual: TypeAlias = Callable[[Array, Any], Array]
+
+
+class Solves(NamedTuple):
+    """A linear solve with the Jacobian at the solution, and one with its transpose."""
+
+    solve: Callable[[Array], Array]
+    transposed: Callable[[Array], Array]
+
+
+# From the solution, the arguments, and which blocks to leave out, to solves with the Jacobian there.
+Factorize: TypeAlias = Callable[[Array, Any, Array], Solves]
+
+
+def implicit(
+    find: Callable[[Array, Any], tuple[Array, Array, Any]],
+    residual: Residual,
+    factorize: Factorize,
+    guess: Float[Array, " n"],
+    args: Any,
+    reads_guess: bool = False,
+) -> tuple[Float[Array, " n"], Any]:
+    """The solution with its derivative, and what else `find` gives, as constants.
+
+    **Arguments:**
+
+    - `find`: from a guess and arguments to unknowns, finite ones also where it failed; which of them
+      have no value (1) or a value without derivative (2), 0 elsewhere; and anything else.
+    - `residual`: what is zero at the solution; its rows fall into the same blocks as the unknowns.
+    - `factorize`: the solves that the derivative takes.
+    - `reads_guess`: the residual's arguments are `(args, guess)`, and its derivative with respect to
+      the guess counts.
+    """
+    arrays, rest = eqx.partition(args, eqx.is_inexact_array)
+    leaves, treedef = jax.tree.flatten(arrays)
+    others, others_def = jax.tree.flatten(rest)
+
+    def whole(leaves: Any, others: Any) -> Any:
+        return eqx.combine(treedef.unflatten(leaves), others_def.unflatten(others))
+
+    def arguments(guess: Any, leaves: Any, others: Any) -> Any:
+        own = whole(leaves, others)
+        return (own, guess) if reads_guess else own
+
+    @jax.custom_jvp
+    def solution(guess: Any, leaves: Any, others: Any) -> Any:
+        u, lost, more = find(guess, whole(leaves, others))
+        return jnp.where(lost == 1, jnp.nan, u), (u, lost, more)
+
+    @solution.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        guess, leaves, others = primals
+        guess_dot, leaves_dot, _ = tangents
+        u, (last, lost, more) = solution(guess, leaves, others)
+        bad = lost > 0
+        # Second derivatives go through `u` as a function of the arguments, where it is one.
+        safe = jnp.where(bad, lax.stop_gradient(last), u)
+        moved = lambda g, p: residual(safe, arguments(g, p, others))
+        still = guess_dot if reads_guess else jnp.zeros_like(guess_dot)
+        _, right = jax.jvp(moved, (guess, leaves), (still, leaves_dot))
+        own = arguments(guess, leaves, others)
+        tangent = -_masked_solve(residual, factorize, safe, own, bad, right)
+        total = sum(
+            (jnp.sum(t.real).astype(u.dtype) for t in leaves_dot),
+            jnp.sum(guess_dot).astype(u.dtype),
+        )
+        tangent = tangent + nan_where(bad, jnp.broadcast_to(total, u.shape))
+        flat = (u, (last, lost, more))
+        zeros = jax.tree.map(_no_tangent, (last, lost, more))
+        return flat, (tangent, zeros)
+
+    u, (_, _, more) = solution(guess, leaves, others)
+    return u, jax.tree.map(lax.stop_gradient, more)
+
+
+def constant(tree: Any) -> Any:
+    """The same tree, whose real and complex numbers have no derivative."""
+    return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
+
+
+def _masked_solve(
+    residual: Residual,
+    factorize: Factorize,
+    u: Array,
+    args: Any,
+    bad: Bool[Array, " n"],
+    right: Array,
+) -> Array:
+    solves = factorize(lax.stop_gradient(u), constant(args), bad)
+
+    def product(v: Array) -> Array:
+        clean = jnp.where(bad, 0, v)
+        _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
+        return jnp.where(bad, v, out)
+
+    def solved(transposed: Any) -> Array:
+        forward = lambda _, b: solves.solve(b)
+        return lax.custom_linear_solve(product, jnp.where(bad, 0, right), forward, transposed)
+
+    try:
+        return solved(lambda _, c: solves.transposed(c))
+    except ValueError:
+        # JAX asks at once for the transpose of the product, and loops of unknown length have none.
+        # Forward they have a derivative, and backward JAX says that there is none. Any other error
+        # comes again.
+        return solved(None)
+
+
+def nan_where(bad: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
+    """NaN where `bad`, and zero elsewhere; linear in `x`.
+
+    As a solve with the identity, because that lets the transpose be chosen: NaN only where the
+    cotangent is not zero. NaN times zero would be NaN for all who do not look at the bad entries.
+    """
+    nan = lambda b: jnp.where(bad, jnp.nan * b, 0)
+    return lax.custom_linear_solve(
+        lambda v: v,
+        x,
+        solve=lambda _, b: nan(b),
+        transpose_solve=lambda _, c: jnp.where(bad & (c != 0), jnp.nan, 0).astype(c.dtype),
+    )
+
+
+def _no_tangent(x: Array) -> Any:
+    if jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.zeros_like(x)
+    return np.zeros(x.shape, jax.dtypes.float0)

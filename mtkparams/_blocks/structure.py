@@ -1,0 +1,132 @@
+"""The structure of a residual: its graph, its incidence, its blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from .order.blocks import Block, Parts, decompose
+from .order.degrees import degrees, is_affine, owners
+from .order.explicit import factors
+from .trace.dependence import dependence
+from .trace.graph import Graph, element_graph
+from .trace.nodes import Ids, Sparse
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Structure:
+    """What `analyse` found. Static: equal to itself only, and hashable.
+
+    - `graph`: the element graph.
+    - `incidence`: booleans `(m, n)`, in scipy's CSR form.
+    - `parts`: blocks, over- and under-determined parts; `blocks` are the blocks among them.
+    - `owner`: for each node of the graph the last block whose unknowns it depends on, -1 if none.
+    - `opaque`: names of primitives that were taken to be dense for want of anything better.
+
+    To solve block `k` alone: `inner, outer = structure.slice(k)` are the nodes that its equations need,
+    each in an order in which they can be computed. Inner nodes depend on unknowns of the block, and are
+    computed in every iteration. Outer nodes depend on earlier unknowns, arguments and constants only,
+    and are computed once (among them are those that are given: unknowns of earlier blocks, elements
+    of arguments, constants). The residual's own nodes are `graph.residual[list(block.equations)]`.
+    An operation by rows (`Op.kind` other than `"whole"`) is computed for the rows that are needed:
+    `op.operands` at `graph.place[nodes]`. A whole operation is computed once for all; those of its
+    operand nodes that are not in the slice do not matter to the nodes that are. What stands in
+    for them must be something that the operation is made for.
+    """
+
+    graph: Graph
+    incidence: Sparse
+    parts: Parts
+    owner: np.ndarray
+    opaque: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        m, n = self.incidence.shape
+        return f"Structure({m} equations, {n} unknowns, {len(self.blocks)} blocks)"
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        return self.parts.blocks
+
+    def slice(self, k: int) -> tuple[Ids, Ids]:
+        """The nodes that block `k` needs: those that depend on its own unknowns, and the others."""
+        nodes = self.graph.needed(self.graph.residual[list(self.blocks[k].equations)])
+        inner = self.owner[nodes] == k
+        return nodes[inner], nodes[~inner]
+
+
+def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
+    """The structure of `fn(u, args)`: what depends on what, and the blocks to solve one by one.
+
+    Only shapes and dtypes of `u` and `args` are read, so that it can be called while tracing, and the
+    result holds for all values.
+
+    **Arguments:**
+
+    - `fn`: a JAX function from a vector of unknowns `(n,)` and a pytree of arrays to a vector `(m,)`.
+      What it closes over is taken as constant; what may change belongs into `args`.
+    - `u`: an array or a `jax.ShapeDtypeStruct` of shape `(n,)`.
+    - `args`: a pytree of arrays or of `jax.ShapeDtypeStruct`s.
+
+    **Raises:** `ShapeError` or `KindError` if `u` or the result is no vector. Warns with
+    `StructureWarning`, once, if there are primitives without a rule.
+
+    !!! Example
+
+        >>> import jax.numpy as jnp
+        >>> from mtkparams.blocks import analyse
+        >>> def residual(u, p):
+        ...     return jnp.stack([u[0] ** 3 + u[0] - p * u[1], 2.0 * u[1] - p])
+        >>> structure = analyse(residual, jnp.zeros(2), jnp.ones(()))
+        >>> [(b.equations, b.unknowns, b.affine) for b in structure.blocks]
+        [((1,), (1,), True), ((0,), (0,), False)]
+    """
+    graph = element_graph(fn, u, args)
+    pattern = graph_incidence(graph)
+    parts = decompose(pattern)
+    block_of = np.full(len(graph.unknowns), -1)
+    for number, block in enumerate(parts.blocks):
+        block_of[list(block.unknowns)] = number
+    owner = owners(graph, block_of)
+    degree = degrees(graph, owner)
+    single = np.array([len(b.unknowns) == 1 for b in parts.blocks], bool)
+    factor = factors(graph, owner, degree, single)
+    blocks = tuple(_described(block, graph, degree, factor) for block in parts.blocks)
+    opaque = graph.dense_primitives
+    return Structure(graph, pattern, dataclasses.replace(parts, blocks=blocks), owner, opaque)
+
+
+def _described(block: Block, graph: Graph, degree: np.ndarray, factor: np.ndarray) -> Block:
+    affine = is_affine(degree, graph.residual, block.equations)
+    coefficient = 0.0
+    if affine and len(block.equations) == 1:
+        found = float(factor[graph.residual[block.equations[0]]])
+        coefficient = found if abs(found) == 1.0 else coefficient
+    explicit = coefficient != 0.0
+    return dataclasses.replace(block, affine=affine, explicit=explicit, coefficient=coefficient)
+
+
+def incidence(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Sparse:
+    """Which entry of `fn(u, args)` depends on which entry of `u`, as a matrix of booleans `(m, n)`.
+
+    The pattern of the Jacobian lies in it, whatever the values of `u` and `args`. Branches that
+    `where` or `lax.cond` would not take count as well, and so does what a traced index might reach;
+    what is multiplied by a constant zero does not. What passes through `stop_gradient` counts: the
+    value depends on it, so that it has to be known first.
+
+    **Arguments:** as for `analyse`.
+    """
+    return graph_incidence(element_graph(fn, u, args))
+
+
+def graph_incidence(graph: Graph) -> Sparse:
+    """The incidence of a graph's residual."""
+    sets = dependence(graph.nodes, graph.unknowns)
+    counts, members = sets.rows(sets.of[graph.residual])
+    ptr = np.concatenate([[0], np.cumsum(counts)])
+    shape = (len(graph.residual), len(graph.unknowns))
+    return sp.csr_array((np.ones(len(members), bool), members, ptr), shape=shape)

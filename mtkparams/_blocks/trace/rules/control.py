@@ -1,0 +1,173 @@
+"""Loops and branches: computed as a whole, looked into for what depends on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from jax.extend.core import JaxprEqn
+
+from .. import ops as _ops
+from ..builder import Builder, Rule, mutates
+from ..nodes import CLOSED, NONE, Ids, Sparse
+from .linear import closed
+from .lines import batches
+
+# Equations of a loop's body times its length: up to here a loop is followed step by step.
+_FOLLOWED = 5_000
+
+
+def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    index, *rest = operands
+    branches = eqn.params["branches"]
+    if b.nodes.is_constant(index).all():
+        which = int(np.clip(int(b.nodes.value(index)), 0, len(branches) - 1))
+        if not mutates(branches[which]):
+            return b.run_closed(branches[which], rest)
+    found = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x), at) for at in branches]
+    choice = int(index)
+    sources = [
+        np.stack([*each, np.full(len(each[0]), choice)], 1) for each in zip(*found, strict=True)
+    ]
+    return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    p = eqn.params
+    length, body = p["length"], p["jaxpr"]
+    size = max(1, len(getattr(body, "jaxpr", body).eqns))
+    if length * size <= _FOLLOWED:
+        sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x), eqn)
+    else:
+        sources = _all_steps_alike(b, p, operands)
+    return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def counts(p: Mapping[str, Any]) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are the carry."""
+    if "num_consts" in p:
+        return p["num_consts"], p["num_carry"]
+    fixed, carried, _ = p["ft_in"].unpack()  # jax 0.12
+    return len(fixed), len(carried)
+
+
+def sequences_of(eqn: JaxprEqn) -> range:
+    """Which operands a loop takes slice by slice, all with the same function."""
+    if eqn.primitive.name != "scan":
+        return range(0)
+    return range(sum(counts(eqn.params)), len(eqn.invars))
+
+
+def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list[Ids]:
+    fixed, carried = counts(p)
+    consts, carry = operands[:fixed], operands[fixed : fixed + carried]
+    xs = operands[fixed + carried :]
+    length = p["length"]
+    steps = range(length - 1, -1, -1) if p["reverse"] else range(length)
+    kept: list[list[Ids]] = [[] for _ in range(length)]
+    for i in steps:
+        results = b.run_closed(p["jaxpr"], [*consts, *carry, *(x[i, ...] for x in xs)])
+        carry, kept[i] = results[:carried], results[carried:]
+    if not length:
+        body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
+        shapes = [v.aval.shape for v in body.outvars[carried:]]
+        return [*carry, *(np.empty((0, *shape), np.int64) for shape in shapes)]
+    return [*carry, *(np.stack(y) for y in zip(*kept, strict=True))]
+
+
+def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list[Ids]:
+    """A long loop: its carry may depend on anything from any step, results on their own step's slices."""
+    (fixed, carried), length = counts(p), p["length"]
+    consts, carry = operands[:fixed], operands[fixed : fixed + carried]
+    xs = operands[fixed + carried :]
+    # What the body does to a carry and to slices of which nothing is known.
+    forgotten = [_fresh(b, o) for o in carry] + [_fresh(b, x[0, ...]) for x in xs]
+    relation = b.relation([*consts, *forgotten], lambda sub, o: sub.run_closed(p["jaxpr"], o))
+    given = sum(o.size for o in consts)
+    state = sum(o.size for o in carry)
+    relation = relation.astype(np.int32)
+    reach = closed(relation[:state, given : given + state])
+    slices = [batches(x, x.ndim - 1) for x in xs]
+    merged = [b.nodes.junction(x.T) for x in slices]
+    merged = flat(merged)
+    through = reach @ relation[:state]
+    into = sp.hstack([through[:, :given], reach, through[:, given + state :]]).tocsr()
+    held = joined(b, into, flat([*consts, *carry, merged]))
+    # Each step's results read the constants, the carry (of any step), and their own slices.
+    table = np.concatenate([np.empty((length, 0), np.int64), *slices], 1)
+    kept = relation[state:]
+    inputs = np.concatenate(
+        [np.broadcast_to(flat([*consts, held]), (length, given + state)), table], 1
+    )
+    each = np.tile(np.diff(kept.indptr), length)
+    made = b.nodes.junctions(each, inputs[:, kept.indices].ravel())
+    made = made.reshape(length, kept.shape[0])
+    outs = np.cumsum([o.size for o in carry])
+    body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
+    widths = [int(np.prod(v.aval.shape, dtype=int)) for v in body.outvars[carried:]]
+    ends = np.cumsum(widths)
+    carries = np.split(held, outs[:-1]) if carried else []
+    return [*carries, *(made[:, e - w : e].ravel() for e, w in zip(ends, widths, strict=True))]
+
+
+def _fresh(b: Builder, like: Ids) -> Ids:
+    dtype = b.nodes.dtypes[b.nodes.kind[like.flat[0]]] if like.size else float
+    return b.nodes.leaf(CLOSED, like.shape, dtype)
+
+
+def flat(arrays: list[Ids]) -> Ids:
+    return np.concatenate([*(a.ravel() for a in arrays), np.empty(0, np.int64)])
+
+
+def joined(b: Builder, relation: Sparse, columns: Ids) -> Ids:
+    return b.nodes.junctions(np.diff(relation.indptr), columns[relation.indices])
+
+
+def while_(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
+    """Any number of steps, none included; how many is for the condition to say."""
+    p = eqn.params
+    tests, fixed = p["cond_nconsts"], p["body_nconsts"]
+    test_consts, consts = operands[:tests], operands[tests : tests + fixed]
+    carry = operands[tests + fixed :]
+    forgotten = [_fresh(b, o) for o in carry]
+    body = b.relation([*consts, *forgotten], lambda sub, o: sub.run_closed(p["body_jaxpr"], o))
+    test = b.relation([*test_consts, *forgotten], lambda sub, o: sub.run_closed(p["cond_jaxpr"], o))
+    body, test = body.astype(np.int32), test.astype(np.int32)
+    given = sum(o.size for o in consts)
+    reach = closed(body[:, given:])
+    held = joined(b, sp.hstack([reach @ body[:, :given], reach]).tocsr(), flat([*consts, *carry]))
+    decides = joined(b, test, flat([*test_consts, held]))
+    inner = getattr(p["body_jaxpr"], "jaxpr", p["body_jaxpr"])
+    same = [
+        o is i for o, i in zip(inner.outvars, inner.invars[fixed:], strict=True)
+    ]  # carried along untouched, however many steps there are
+    tested = getattr(p["cond_jaxpr"], "jaxpr", p["cond_jaxpr"])
+    asked = tuple(int(k) for k in tested.outvars[0].aval.shape)  # under vmap one answer a member
+    sources = []
+    start = 0
+    for o, untouched in zip(carry, same, strict=True):
+        own = held[start : start + o.size]
+        start += o.size
+        if untouched:
+            test_too = np.full(o.size, NONE)
+        else:
+            test_too = _over_batch(b, decides, asked, o.shape)
+        sources.append(np.stack([own, test_too], 1))
+    return _ops.whole(b.nodes, eqn, operands, sources)
+
+
+def _over_batch(b: Builder, decides: Ids, asked: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
+    """For each element of a carry the answers that decide on it: those of its own member."""
+    if shape[: len(asked)] == asked:
+        wide = decides.reshape(asked + (1,) * (len(shape) - len(asked)))
+        return np.broadcast_to(wide, shape).ravel()
+    return np.full(int(np.prod(shape, dtype=int)), b.nodes.junction(decides[None])[0])
+
+
+CONTROL: Mapping[str, Rule] = {
+    "cond": cond,
+    "scan": scan,
+    "while": while_,
+}

@@ -1,0 +1,1 @@
+"""From a problem and data to a function of one vector."""

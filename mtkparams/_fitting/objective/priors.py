@@ -1,0 +1,101 @@
+"""The log densities of declared priors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.stats
+from jaxtyping import Array
+
+from ..._parameters import MTKParameters, Piece, Selection, plain
+from ...errors import DeclarationError, unknown_name
+
+LogDensity: TypeAlias = Callable[[Array], Array]
+
+
+def priors_of(selection: Selection, p: MTKParameters, priors: Any) -> tuple[Any, ...]:
+    """The prior of each piece of a selection, or `None`.
+
+    **Arguments:**
+
+    - `priors`: `True` for the declared ones, `False` for none, or a dictionary by name, which
+      takes the place of what is declared for those names.
+    """
+    given = (
+        {plain(name): prior for name, prior in priors.items()}
+        if isinstance(priors, Mapping)
+        else {}
+    )
+    known = {piece.label for piece in selection.pieces} | {piece.name for piece in selection.pieces}
+    for name in given:
+        if name not in known:
+            raise unknown_name(name, known, "the free parameters")
+    return tuple(_prior(piece, given, priors) for piece in selection.pieces)
+
+
+def _prior(piece: Piece, given: Mapping[str, Any], priors: Any) -> Any:
+    for name in (piece.label, piece.name):
+        if name in given:
+            return given[name]
+    about = piece.target.entry.about if piece.target and priors is not False else None
+    return None if about is None else about.prior
+
+
+def log_density(prior: Any, label: str) -> LogDensity:
+    """The log density of a prior as a function that JAX can trace.
+
+    **Arguments:**
+
+    - `prior`: a distribution of numpyro, distreqx or another library with `log_prob`; one of
+      `scipy.stats` with its parameters, where `jax.scipy.stats` has it or it is `lognorm`; an
+      object with `logpdf`; or a function, the log density itself.
+    """
+    scipy_name = getattr(getattr(prior, "dist", None), "name", None)
+    if scipy_name is not None and hasattr(prior, "args") and hasattr(prior, "kwds"):
+        return _of_scipy(scipy_name, prior.args, prior.kwds, label)
+    for attribute in ("log_prob", "logpdf"):
+        density: Any = getattr(prior, attribute, None)
+        if density is not None:
+            return density
+    if callable(prior):
+        own: Any = prior
+        return own
+    raise DeclarationError(
+        f"The prior of {label!r} has neither log_prob nor logpdf and is no function: {prior!r}."
+    )
+
+
+def _of_scipy(name: str, args: Any, kwds: Mapping[str, Any], label: str) -> LogDensity:
+    if name == "lognorm":
+        return lambda x: _lognorm(x, *args, **kwds)
+    own: Any = getattr(jax.scipy.stats, name, None)
+    if own is None or not hasattr(own, "logpdf"):
+        raise DeclarationError(
+            f"The prior of {label!r} is scipy.stats.{name}, which JAX cannot trace: jax.scipy.stats "
+            "has no such distribution. Give a function, the log density, in its place."
+        )
+    density: Any = own.logpdf
+    return lambda x: density(x, *args, **kwds)
+
+
+def _lognorm(x: Array, s: Any, loc: Any = 0.0, scale: Any = 1.0) -> Array:
+    away = x - loc
+    inside = away > 0
+    safe = jnp.where(inside, away, 1.0)
+    log = jnp.log(safe)
+    density = jax.scipy.stats.norm.logpdf(log, jnp.log(scale), s) - log
+    return jnp.where(inside, density, -jnp.inf)
+
+
+def check(prior: LogDensity, value: Array, label: str) -> None:
+    """An error with the parameter's name, where a prior does not take its value."""
+    try:
+        out = jax.eval_shape(lambda x: jnp.sum(jnp.asarray(prior(x))), value)
+    except Exception as error:
+        error.add_note(f"This is the prior of {label!r}, asked for the log density of its value.")
+        raise
+    if not jnp.issubdtype(out.dtype, jnp.floating):
+        raise DeclarationError(f"The prior of {label!r} returns {out.dtype.name}, not a float.")

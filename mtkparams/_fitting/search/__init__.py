@@ -1,0 +1,1 @@
+"""To the best values, by any method, from one start or many."""

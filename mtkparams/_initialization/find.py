@@ -1,0 +1,216 @@
+"""The search for a start, for traced values as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from .._blocks import Found, Settings, least_squares, sizes, solve_blocks, solve_whole
+from .._model import Model
+from .._parameters import Caches, Initials, MTKParameters
+from ..errors import KindError
+from .algorithms import BrownFullBasicInit, CheckInit, NoInit, OverrideInit
+from .conditions import Conditions
+from .judge import judge
+from .listing import Listed, listing
+from .plan import Plan, Question, plan, without_caches
+from .result import InitializationResult
+from .spoil import spoil
+
+
+class Start(eqx.Module):
+    """What a search found.
+
+    **Attributes:**
+
+    - `p`: the parameters with what was found in its slots; NaN, also in every derivative, where a
+      block failed, and in all initial values where what is given contradicts the equations.
+    - `y`: all unknowns.
+    - `status`: of each block, as in `mtkparams.blocks.Found`; `iterations`, `residual`,
+      `condition`: the same.
+    - `violation`: for each equation that reads nothing that is found, how far it is from zero in
+      units of what is tolerated.
+    - `guess`: where the search started.
+    - `plan`: what was asked; `whole`: all at once, without blocks; static.
+    """
+
+    p: MTKParameters
+    y: Float[Array, "*batch n"]
+    status: Int[Array, "*batch blocks"]
+    iterations: Int[Array, "*batch blocks"]
+    residual: Float[Array, "*batch blocks"]
+    condition: Float[Array, "*batch blocks"]
+    violation: Float[Array, "*batch left_over"]
+    guess: Float[Array, "*batch found"]
+    plan: Plan = eqx.field(static=True)
+    whole: bool = eqx.field(static=True, default=False)
+
+    @property
+    def blocks(self) -> tuple[Listed, ...]:
+        """The blocks by name, in the order of `status`."""
+        return listing(self.plan, self.whole)
+
+    @property
+    def result(self) -> Any:
+        """An `InitializationResult`."""
+        some = lambda bad: jnp.any(bad, axis=-1)
+        results = InitializationResult
+        found = results.where(some(self.violation > 1), results.inconsistent, results.successful)
+        found = results.where(some(self.status == 3), results.singular, found)
+        return results.where(some(self.status == 1), results.not_converged, found)
+
+    @property
+    def is_whole(self) -> Bool[Array, "*batch"]:
+        """Whether everything was found and nothing contradicts it."""
+        return ~(jnp.any(self.status > 0, axis=-1) | jnp.any(self.violation > 1, axis=-1))
+
+
+def find_answer(
+    model: Model,
+    conditions: Conditions,
+    question: Question,
+    t: Array,
+    p: MTKParameters,
+    options: OverrideInit,
+) -> Start:
+    """A root of the residuals, or a steady state; never raises for values."""
+    return find(model, conditions, question, t, p, options)
+
+
+def find_start(
+    model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: Any
+) -> Start:
+    """A start by one of the algorithms; never raises for values, `Start.result` tells."""
+    if isinstance(algorithm, OverrideInit):
+        return find(model, conditions, "start", t, p, algorithm)
+    if isinstance(algorithm, BrownFullBasicInit):
+        return find(model, conditions, "algebraic", t, p, algorithm)
+    if isinstance(algorithm, CheckInit | NoInit):
+        return _as_given(plan(model, conditions, "check", t, p), t, p, algorithm)
+    raise KindError(
+        "The algorithm of an initialization is mtk.OverrideInit(), mtk.BrownFullBasicInit(), "
+        f"mtk.CheckInit() or mtk.NoInit(), got {algorithm!r}."
+    )
+
+
+def find(
+    model: Model,
+    conditions: Conditions,
+    question: Question,
+    t: Array,
+    p: MTKParameters,
+    options: OverrideInit | BrownFullBasicInit,
+) -> Start:
+    """The answer to a question."""
+    own = plan(model, conditions, question, t, p)
+    # Here, and not in what is compiled: a warning comes with each call.
+    judge(own, getattr(options, "fully_determined", None))
+    return _search(own, t, p, options)
+
+
+@eqx.filter_jit
+def _search(
+    own: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
+) -> Start:
+    args = (t, without_caches(p))
+    guess = own.guess(p)
+    found = _solve(own, guess, args, options)
+    y, p_found = own.split(found.u, p)
+    violation = _violations(own, found.u, args, options)
+    if own.left_over.size:
+        bad = jnp.any(violation > 1)
+        y, p_found = spoil(y, bad), _without_start(p_found, bad)
+    return Start(
+        p=_with_caches(p_found, found.u),
+        y=y,
+        status=found.status,
+        iterations=found.iterations,
+        residual=found.residual,
+        condition=found.condition,
+        violation=violation,
+        guess=guess,
+        plan=own,
+        whole=not options.blocks,
+    )
+
+
+def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit) -> Found:
+    settings = Settings(
+        rtol=options.rtol,
+        atol=options.atol,
+        residual=options.rtol,
+        max_steps=options.max_steps,
+        doubt=True,
+    )
+    if own.structure is None:
+        return Found(guess, *_nothing(guess.dtype), caches=())
+    if not own.structure.parts.is_square:
+        return least_squares(own.determining, guess, args, settings)
+    if options.blocks:
+        return solve_blocks(own.structure, own.determining, guess, args, settings)
+    return solve_whole(own.determining, guess, args, settings)
+
+
+def _nothing(dtype: Any) -> tuple[Array, Array, Array, Array]:
+    none = jnp.zeros(0, dtype)
+    return jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.int32), none, none
+
+
+@eqx.filter_jit
+def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
+    """The values as they are, and for a check how far they are from fulfilling the equations."""
+    nothing = jnp.zeros(0, p.initials.dtype)
+    y = own.model.start(p)
+    violation = nothing
+    if isinstance(check, CheckInit):
+        violation = _violations(own, nothing, (t, without_caches(p)), check)
+        bad = jnp.any(violation > 1)
+        y, p = spoil(y, bad), _without_start(p, bad)
+    status, iterations, residual, condition = _nothing(nothing.dtype)
+    return Start(
+        p.with_buffers(p.buffers),
+        y,
+        status,
+        iterations,
+        residual,
+        condition,
+        violation,
+        nothing,
+        own,
+    )
+
+
+def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
+    """How far each equation that is left over is from zero, in units of what is tolerated."""
+    if not own.left_over.size:
+        return jnp.zeros(0, v.dtype)
+    v, args = jax.tree.map(
+        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (v, args)
+    )
+    t, p = args
+    y, p = own.split(v, p)
+
+    value, size = own.remaining(y, (t, p)), sizes(own.remaining, y, (t, p))
+    least = float(jnp.finfo(v.dtype).eps) ** 0.5
+    rtol = least if options.rtol is None else options.rtol
+    atol = least if options.atol is None else options.atol
+    ratio = jnp.abs(value) / (atol + rtol * size)
+    return jnp.where(jnp.isfinite(ratio), ratio, jnp.inf)
+
+
+def _without_start(p: MTKParameters, bad: Array) -> MTKParameters:
+    """`p` with no initial value at all where they contradict each other."""
+    return p.from_buffers({**p.buffers, Initials: (spoil(p.initials, bad),)})
+
+
+def _with_caches(p: MTKParameters, u: Array) -> MTKParameters:
+    """`p` in buffers of its own, with what the blocks found where a problem keeps room for it."""
+    room = p.buffers[Caches]
+    if len(room) == 1 and room[0].shape == u.shape:
+        return p.with_buffers({**p.buffers, Caches: (u,)})
+    return p.with_buffers(p.buffers)

@@ -1,0 +1,1 @@
+"""Values in their buffers: chosen, read, written, copied."""

@@ -1,0 +1,1 @@
+"""Names and the places they stand for; no values."""

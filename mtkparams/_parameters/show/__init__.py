@@ -1,0 +1,1 @@
+"""A parameter object as people see it."""

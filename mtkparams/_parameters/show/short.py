@@ -1,0 +1,184 @@
+"""Short texts for values: numbers in six digits, long arrays as a range, tracers as types."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import unicodedata
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .contents import dtype_name, has_value, is_array, is_key
+
+MANY = 6  # entries up to which an array is written out
+LONG = 40  # characters of text inside of a table
+
+_PREFIXES = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
+
+
+def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
+    """`value` in one line; an array of another shape than `shape` is that of a batch."""
+    if isinstance(value, Exception):
+        return cut(plain_text(f"{type(value).__name__}: {value}"), LONG)
+    if is_array(value):
+        return _array(value, shape)
+    if value is None or isinstance(value, str | bool | int | float | complex):
+        return cut(short_object(value), LONG)
+    leaves = jax.tree.leaves(value)
+    if not (len(leaves) == 1 and leaves[0] is value):
+        sizes = [leaf.size for leaf in leaves if is_array(leaf) and not is_key(leaf)]
+        if sizes:
+            count = sum(sizes)
+            return f"{type(value).__name__}, {count} number{'s' * (count != 1)}"
+        if not isinstance(value, dict | list | tuple):
+            return type(value).__name__
+    elif isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    elif callable(value) and hasattr(value, "__qualname__"):
+        return cut(f"function {value.__qualname__.rpartition('<locals>.')[2]}", LONG)
+    return cut(short_object(value), LONG)
+
+
+def short_object(x: Any) -> str:
+    """An array as its type, anything else as Python writes it; never fails."""
+    if is_array(x):
+        return short_type(x)
+    try:
+        return plain_text(repr(x))
+    except Exception:
+        return f"<{type(x).__name__}>"
+
+
+def short_type(x: Any) -> str:
+    """`f64[3,2]` for an array, a tracer or a `jax.ShapeDtypeStruct`."""
+    name = dtype_name(x)
+    letters = name.rstrip("0123456789")
+    if letters in _PREFIXES and name != "float0":
+        name = _PREFIXES[letters] + name[len(letters) :]
+    return f"{name}[{','.join(map(str, x.shape))}]"
+
+
+def short_number(x: Any) -> str:
+    """A number in six significant digits, an integer in all of its digits."""
+    if isinstance(x, bool | np.bool_ | int | np.integer):
+        return str(x)
+    if isinstance(x, complex | np.complexfloating):
+        return f"{complex(x):.6g}"
+    return f"{float(x):.6g}"
+
+
+def short_bounds(bounds: tuple[Any, Any] | None) -> str:
+    """`>= 0`, `<= 1` or `0 … 1`; bounds belong to the values that they allow."""
+    if bounds is None:
+        return ""
+    lower, upper = (None if np.isinf(end).all() else _end(end) for end in bounds)
+    if lower is None:
+        return "" if upper is None else f"<= {upper}"
+    return f">= {lower}" if upper is None else f"{lower} … {upper}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is one number, to be aligned with others at its point."""
+    if is_array(value):
+        return value.shape == () and has_value(value) and _kind(value) in ("integer", "float")
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def plain_text(text: Any) -> str:
+    """Text in one line, without characters that would move the cursor."""
+    text = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def cut(text: str, columns: int) -> str:
+    """`text` in at most so many columns, with `…` for what is left out."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return text + "…" if columns > 0 else ""
+
+
+def _kind(x: Any) -> str:
+    kinds = {
+        "bool": jnp.bool_,
+        "integer": jnp.integer,
+        "float": jnp.floating,
+        "complex": jnp.complexfloating,
+    }
+    if dtype_name(x) == "float0":
+        return "none"
+    return next((k for k, dtype in kinds.items() if jnp.issubdtype(x.dtype, dtype)), "none")
+
+
+def _array(x: Any, shape: tuple[int, ...] | None) -> str:
+    if not has_value(x) or _kind(x) == "none":
+        return short_type(x)
+    if shape is None or tuple(x.shape) == tuple(shape):
+        if x.shape == ():
+            return short_number(np.asarray(x).item())
+        if 0 < x.size <= MANY and len(written := _written(np.asarray(x).tolist())) <= LONG:
+            return written
+    return f"{short_type(x)} {_range(x)}".rstrip()
+
+
+def _written(values: Any) -> str:
+    if isinstance(values, list):
+        return f"[{', '.join(map(_written, values))}]"
+    return short_number(values)
+
+
+def _range(x: Any) -> str:
+    """The lowest and the highest entry of an array, and how many are not a number."""
+    kind = _kind(x)
+    if x.size == 0:
+        return ""
+    if isinstance(x, np.ndarray):
+        missing, low, high = _extremes(np, kind, x)
+    else:  # so large that it was left on its device
+        with jax.ensure_compile_time_eval():
+            missing, low, high = _extremes_on_device(kind, x)
+    missing, low, high = (np.asarray(end).item() for end in (missing, low, high))
+    if kind == "bool":
+        return f"{high} true"
+    if missing == x.size:
+        return "all nan"
+    ends = f"{short_number(low)} … {short_number(high)}"
+    text = f"all {short_number(low)}" if low == high else ends
+    text = f"|z| {text}" if kind == "complex" else text
+    return f"{text}, {missing} nan" if missing else text
+
+
+def _extremes(xp: Any, kind: str, x: Any) -> tuple[Any, Any, Any]:
+    """How many nan, and the least and the greatest of all others; of truth values how many true."""
+    if kind == "bool":
+        return 0, 0, xp.sum(x)
+    if kind == "integer":
+        return 0, xp.min(x), xp.max(x)
+    x = xp.abs(x) if kind == "complex" else x
+    nan = xp.isnan(x)
+    return xp.sum(nan), xp.min(xp.where(nan, np.inf, x)), xp.max(xp.where(nan, -np.inf, x))
+
+
+_extremes_on_device = jax.jit(functools.partial(_extremes, jnp), static_argnums=0)
+
+
+def _end(bound: Any) -> str:
+    values = np.asarray(bound)
+    if (values == values.flat[0]).all():
+        return short_number(values.flat[0])
+    flat = [short_number(v) for v in values.flat]
+    return f"[{', '.join(flat if len(flat) <= 4 else [flat[0], '…', flat[-1]])}]"

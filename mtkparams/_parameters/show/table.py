@@ -1,0 +1,66 @@
+"""An object as a table in plain text, and in one line."""
+
+from __future__ import annotations
+
+import shutil
+from textwrap import wrap
+from typing import Any
+
+from ..names.names import PORTIONS, VECTORS
+from .contents import is_array
+from .short import cut, short_object, width
+from .shown import Shown
+
+# Where a line is too long columns give way, in this order, down to these widths.
+_GIVE_WAY = (
+    ("portion", 16),
+    ("description", 24),
+    ("portion", 10),
+    ("description", 12),
+    ("value", 18),
+    ("bounds", 8),
+    ("unit", 6),
+    ("name", 12),
+)
+
+
+def table(p: Any) -> str:
+    """What `print(p)` shows: a header, and a row for each of the first names."""
+    columns = shutil.get_terminal_size((100, 24)).columns
+    shown = Shown(p)
+    header = wrap(shown.header, max(columns, 20), subsequent_indent="  ")
+    lines = [*header, *_laid_out(shown.cells, columns), *([shown.rest] if shown.rest else [])]
+    return "\n".join(cut(line.rstrip(), columns) for line in lines)
+
+
+def _laid_out(cells: dict[str, list[str]], columns: int) -> list[str]:
+    widths = {c: max(width(text) for text in (c, *texts)) for c, texts in cells.items()}
+    for column, least in _GIVE_WAY:
+        too_long = sum(widths.values()) + 2 * (len(widths) - 1) - columns
+        if column in widths and too_long > 0:
+            widths[column] = max(min(widths[column], least), widths[column] - too_long)
+    lines = [list(cells), *zip(*cells.values(), strict=True)] if cells else []
+    return ["  ".join(map(_padded, line, widths.values())) for line in lines]
+
+
+def _padded(text: str, columns: int) -> str:
+    text = cut(text, columns)
+    return text + " " * (columns - width(text))
+
+
+def short(p: Any) -> str:
+    """What `repr(p)` shows: one line with the type of each buffer, safe in any error message."""
+    parts = []
+    for portion in PORTIONS:
+        own: Any = getattr(p, portion.value, ())
+        if type(own) is not tuple:
+            empty = portion in VECTORS and is_array(own) and tuple(own.shape[-1:]) == (0,)
+            text = "" if empty else cut(short_object(own), 60)
+        else:
+            text = ", ".join(cut(short_object(b), 60) for b in own)
+            text = f"({text}{',' * (len(own) == 1)})" if own else ""
+        parts += [f"{portion.value}={text}"] if text else []
+    count = len(p.index.entries) if hasattr(p, "index") else 0
+    if count:
+        parts.append(f"{count} name{'s' * (count != 1)}")
+    return f"MTKParameters({', '.join(parts)})"

@@ -1,0 +1,128 @@
+"""SciMLStructures: a flat vector out of an object, and a whole object back from a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from jaxtyping import Array
+
+from ..errors import PortionError
+from .buffers.reader import is_absent
+from .buffers.selection import Selection, What, select
+from .buffers.vector import gather, scatter
+from .holder import held
+from .names.names import Portion, Tunable
+from .object import MTKParameters
+
+Repack: TypeAlias = Callable[[Any], Any]
+
+
+def hasportion(portion: Portion, p: Any) -> bool:
+    """Whether `p` has any entries in `portion`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({"k": 0.5})
+        >>> mtk.hasportion(mtk.Tunable, p), mtk.hasportion(mtk.Discrete, p)
+        (True, False)
+    """
+    p = held(p).p
+    buffers = p.buffers
+    return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
+
+
+def canonicalize(
+    what: What, p: Any
+) -> tuple[Array | Any, Repack | Any, bool | Any]:  # `Any`: or else every caller checks for `None`
+    """One vector of a portion or of a list of names, the way back, and whether it aliases `p`.
+
+    **Arguments:**
+
+    - `what`: a portion (`mtk.Tunable`), a name, or a list of names and portions. A list may mix
+      portions and pick a subset: that is how parameters are frozen and unfrozen at run time.
+    - `p`: the object, or a problem, where an unknown's name means its initial value.
+
+    **Returns:** `(vector, repack, aliases)`. The vector has shape `(entries,)`, in declaration order
+    or in that of the list; `mtk.labels` names its entries. `repack(vector)` is `mtk.replace` and
+    gives a whole object (or problem) with buffers of its own; it stays good when `p` is donated. `aliases` is
+    always `False`: the vector is a buffer of its own. For a portion that `p` does not have,
+    `(None, None, None)`.
+
+    **Raises:** `UnknownNameError`, `OverlapError`, `BoundParameterError`, `KindError`.
+
+    The laws are those of SciMLStructures.jl: `repack(vector) == p`, and `repack(v)` equals
+    `replace(what, p, v)`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({"alpha": 0.5, "tau": [1.0, 2.0]})
+        >>> vector, repack, aliases = mtk.canonicalize(["tau", "alpha"], p)
+        >>> vector.tolist(), repack(2 * vector)["alpha"].item()
+        ([1.0, 2.0, 0.5], 1.0)
+    """
+    holder = held(p)
+    p, what = holder.p, holder.what(what)
+    buffers = p.buffers
+    selection = select(what, p.index, buffers)
+    if isinstance(what, Portion) and not hasportion(what, p):
+        return None, None, None
+    # A template of its own: the caller may donate `p` and go on with `repack`.
+    template = p.with_buffers(buffers)
+    repack = lambda vector: holder.put(_replace(selection, template, vector))
+    return gather(selection, buffers), repack, False
+
+
+def replace(what: What, p: Any, vector: Any) -> Any:
+    """A new object (or problem) with `vector` in a portion or under a list of names.
+
+    **Arguments:**
+
+    - `what`: as for `mtk.canonicalize`.
+    - `p`: the object, or problem, that gives everything else.
+    - `vector`: the new values, shape `(entries,)`; a batch has leading axes in front.
+
+    All buffers of the result are its own and its caches have the dtype of the new tunables.
+
+    **Raises:** `ShapeError` for a vector of another length, `KindError` for one of another kind
+    (integers for floats, complex for real), `PortionError` for a portion that `p` does not have.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({"alpha": 0.5, "beta": 2.0})
+        >>> mtk.replace(mtk.Tunable, p, [3.0, 4.0])["beta"].item()
+        4.0
+    """
+    holder = held(p)
+    p, what = holder.p, holder.what(what)
+    if isinstance(what, Portion) and not hasportion(what, p):
+        have = ", ".join(repr(q) for q in Portion if hasportion(q, p)) or "none"
+        raise PortionError(f"{what!r} is absent from this object; it has {have}.")
+    return holder.put(_replace(select(what, p.index, p.buffers), p, vector))
+
+
+def _replace(selection: Selection, p: MTKParameters, vector: Any) -> MTKParameters:
+    keep_precision = selection.whole is None
+    return p.with_buffers(scatter(selection, p.buffers, vector, keep_precision))
+
+
+def labels(p: Any, what: What = Tunable) -> tuple[str, ...]:
+    """The name of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
+
+    **Arguments:**
+
+    - `p`: the object, or a problem.
+    - `what`: a portion, a name, or a list of both.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({"alpha": 0.5, "tau": [1.0, 2.0]})
+        >>> mtk.labels(p)
+        ('alpha', 'tau[0]', 'tau[1]')
+    """
+    holder = held(p)
+    return select(holder.what(what), holder.p.index, holder.p.buffers).labels()

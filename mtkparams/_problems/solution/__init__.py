@@ -1,0 +1,1 @@
+"""What came out, by name: values, series, tables, pictures."""

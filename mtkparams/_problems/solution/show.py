@@ -1,0 +1,66 @@
+"""A solution in text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffrax
+import jax
+import numpy as np
+from jax.core import Tracer
+
+_ROWS = 20
+
+
+def show(solution: Any) -> str:
+    """What `print(solution)` shows: how it ended, and each quantity's start, end and extremes."""
+    names = solution.names()
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves((solution.ts, solution.ys, solution.p))):
+        return repr(solution)
+    lines = [["", "unit", "start", "end", "least", "greatest"]]
+    for name in names[:_ROWS]:
+        lines += _rows(solution, name)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    more = [f"and {len(names) - _ROWS} more"] if len(names) > _ROWS else []
+    return "\n".join([_header(solution), *table, *more])
+
+
+def _rows(solution: Any, name: str) -> list[list[str]]:
+    entry = solution.model.states.entries[name]
+    values = np.asarray(solution[name])
+    depth = solution.ts.ndim - 1
+    ends = [np.take(values, i, axis=depth) for i in (0, -1)]
+    shown = [_number(end) for end in ends]
+    numbers = values.size and values.dtype.kind in "biuf"
+    extremes = (
+        [_number(np.nanmin(values)), _number(np.nanmax(values))]
+        if numbers and np.isfinite(values).any()
+        else ["", ""]
+    )
+    return [[name, entry.about.unit or "", *shown, *extremes]]
+
+
+def _number(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{value:.5g}"
+    flat = np.ravel(value)
+    text = ", ".join(f"{x:.4g}" for x in flat[:3])
+    return f"[{text}{', ...' if flat.size > 3 else ''}]"
+
+
+def _header(solution: Any) -> str:
+    ts = np.asarray(solution.ts)
+    members = f"{ts[..., 0].size} members, " if ts.ndim > 1 else ""
+    times = f"t = {ts.min():g} .. {ts.max():g}, " if ts.size else ""
+    return f"Solution: {members}{times}{ts.shape[-1]} times{_ended(solution)}"
+
+
+def _ended(solution: Any) -> str:
+    if solution.result is None:
+        return ""
+
+    okay = np.asarray(diffrax.is_okay(solution.result))
+    if okay.ndim:
+        return f", {int(okay.sum())} arrived"
+    return ", arrived" if okay else ", failed"

@@ -1,0 +1,30 @@
+"""Learning it: objectives, fits, many starts, uncertainties, reports."""
+
+from ._fitting import Band as Band
+from ._fitting import Estimate as Estimate
+from ._fitting import FitResult as FitResult
+from ._fitting import LogNormal as LogNormal
+from ._fitting import Normal as Normal
+from ._fitting import Objective as Objective
+from ._fitting import Profile as Profile
+from ._fitting import Profiles as Profiles
+from ._fitting import Report as Report
+from ._fitting import Starts as Starts
+from ._fitting import Status as Status
+from ._fitting import Uncertainty as Uncertainty
+from ._fitting import bands as bands
+from ._fitting import fisher_information as fisher_information
+from ._fitting import fit as fit
+from ._fitting import least_squares as least_squares
+from ._fitting import load as load
+from ._fitting import minimise as minimise
+from ._fitting import objective as objective
+from ._fitting import plot as plot
+from ._fitting import plot_correlation as plot_correlation
+from ._fitting import plot_profiles as plot_profiles
+from ._fitting import plot_trace as plot_trace
+from ._fitting import plot_waterfall as plot_waterfall
+from ._fitting import profile as profile
+from ._fitting import propagate as propagate
+from ._fitting import save as save
+from ._fitting import uncertainty as uncertainty
