@@ -1,7 +1,4 @@
-"""Strict settings for every test under tests/, set before any of them makes an array.
-
-mtkparams is imported inside fixtures and tests only: see the conftest.py one folder up.
-"""
+"""Strict settings for every test under tests/, set before any of them makes an array."""
 
 import os
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .._parameters import MTKParameters, Tunable
 from .._problems import ODEProblem
+from .._text import counted
 from ..errors import FitError, KindError
 from .answer.result import FitResult
 from .objective.objective import Mode, Objective, objective, of_loss, of_residuals
@@ -285,7 +286,7 @@ def _result(
 
 def _why(result: FitResult) -> str:
     if result.starts is not None:
-        return f"The objective cannot be computed at any of the {len(result.starts)} starts."
+        return f"The objective cannot be computed at any of the {counted(len(result.starts), 'start')}."
     values = ", ".join(f"{name} = {x:.6g}" for name, x in result.values.items())
     return (
         f"{MESSAGES[START_FAILED]} It is {values}: solve there with mtk.solve to see why, or start "

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jax.core import Tracer
 
+from .._text import counted
 from .find import Start
 from .judge import listed
 from .listing import Listed, named, short
@@ -85,9 +86,7 @@ class Report:
 
     def __str__(self) -> str:
         if self._unreadable:
-            return (
-                f"{self._what} of {len(self._listed)} blocks, traced: its values are not known yet."
-            )
+            return f"{self._what} of {counted(len(self._listed), 'block')}, traced: its values are not known yet."
         lines = [self._headline()]
         if self.blocks:
             lines += _table(self.blocks)
@@ -99,8 +98,8 @@ class Report:
 
     def _headline(self) -> str:
         unknowns = sum(len(b.unknowns) for b in self._listed)
-        checks = f", {len(self.checked)} equations checked" if self.checked else ""
-        text = f"{self._what}: {unknowns} values in {len(self._listed)} blocks{checks}"
+        checks = f", {counted(len(self.checked), 'equation')} checked" if self.checked else ""
+        text = f"{self._what}: {counted(unknowns, 'value')} in {counted(len(self._listed), 'block')}{checks}"
         if not self._batch:
             return text
         good = int(self._whole.sum())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .._text import counted
 from .judge import listed, surplus, undetermined
 from .listing import Listed, listing, named, short
 from .plan import Plan
@@ -69,8 +70,10 @@ class BlockStructure:
         )
 
     def __str__(self) -> str:
-        sizes = f"{len(self.unknowns)} unknowns, {len(self.equations)} equations"
-        lines = [f"{self.title}: {sizes}, {len(self.blocks)} blocks"]
+        sizes = (
+            f"{counted(len(self.unknowns), 'unknown')}, {counted(len(self.equations), 'equation')}"
+        )
+        lines = [f"{self.title}: {sizes}, {counted(len(self.blocks), 'block')}"]
         if self.blocks:
             lines += self._table()
         if self.too_many:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._parameters import plain
+from .._text import counted
 from ..errors import DeclarationError, KindError, OverlapError, ShapeError
 from .provider import names_of
 from .spec import is_name, matched
@@ -70,7 +71,7 @@ class BatchedInterface:
         return len(self.sources)
 
     def __repr__(self) -> str:
-        return f"BatchedInterface({len(self)} systems, {', '.join(self.names)})"
+        return f"BatchedInterface({counted(len(self), 'system')}, {', '.join(self.names)})"
 
 
 def _checked(source: Any, listed: Iterable[Any], number: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import jax
 from jax.core import Tracer
 
 from .._parameters import Initial, Same, current_trace, fingerprint
+from .._text import counted
 from ..errors import KindError, ShapeError
 
 
@@ -67,9 +68,11 @@ def _items(values: Any, count: int, where: str) -> list[Any]:
     elif getattr(values, "shape", ()):
         length = values.shape[0]
     else:
-        raise KindError(f"{where} is a list of {count} values, got {type(values).__name__}.")
+        raise KindError(
+            f"{where} is a list of {counted(count, 'value')}, got {type(values).__name__}."
+        )
     if length != count:
-        raise ShapeError(f"{where} has {length} values for {count} names.")
+        raise ShapeError(f"{where} has {counted(length, 'value')} for {counted(count, 'name')}.")
     return [values[i] for i in range(count)]
 
 

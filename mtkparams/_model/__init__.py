@@ -1,6 +1,6 @@
 """What a modeller writes: declarations of parameters, unknowns and equations."""
 
-from . import indexing as indexing
+from . import sources as sources
 from .complete import check_start as check_start
 from .complete import model_of as model_of
 from .complete import stand_in as stand_in

@@ -29,6 +29,7 @@ from .._parameters import (
     shared_view,
     within,
 )
+from .._text import counted
 from ..errors import DeclarationError, KindError, ShapeError, unknown_name
 from .flatten import Equation, Equations, Flat
 from .parameter import Parameter
@@ -114,7 +115,7 @@ class Model:
         return self
 
     def __repr__(self) -> str:
-        return f"<model of {len(self.states.entries)} names>"
+        return f"<model of {counted(len(self.states.entries), 'name')}>"
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -274,7 +275,7 @@ def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> di
     places = [states.entries[name].leaves[0].place for name in own]
     if any(place is None or place.shape for place in places) or shape != (len(own),):
         raise ShapeError(
-            f"{where} returned an array of shape {shape}. For {len(own)} unknowns it is one vector of "
+            f"{where} returned an array of shape {shape}. For {counted(len(own), 'unknown')} it is one vector of "
             f"{len(own)} numbers in the order {', '.join(own)}; otherwise return a dictionary by name."
         )
     return {name: out[i] for i, name in enumerate(own)}

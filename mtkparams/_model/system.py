@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._parameters import Initial, check_declarable, plain
+from .._text import counted
 from ..errors import DeclarationError, KindError
 from .complete import check_system
 from .flatten import Equation
@@ -154,12 +155,12 @@ class System:
 
     def __repr__(self) -> str:
         counts = (
-            (len(self.parameters), "parameters"),
-            (len(self.unknowns), "unknowns"),
-            (len(self.observed), "observed"),
-            (len(self.systems), "nested systems"),
+            (len(self.parameters), "parameter"),
+            (len(self.unknowns), "unknown"),
+            (len(self.observed), "observed value"),
+            (len(self.systems), "nested system"),
         )
-        return f"System({', '.join(f'{n} {what}' for n, what in counts if n)})"
+        return f"System({', '.join(counted(n, what) for n, what in counts if n)})"
 
 
 def _items(mapping: Mapping[Any, Any] | None, what: str) -> Sequence[tuple[Any, Any]]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._parameters import Initial, View, plain
+from .._text import counted
 from ..errors import DeclarationError, KindError, ShapeError
 
 
@@ -53,7 +54,7 @@ class VectorField:
         size = sum(sizes)
         if not hasattr(out, "shape") or out.shape != (size,):
             raise ShapeError(
-                f"The vector field returned {_kind(out)}, and its state is one vector of {size} entries: "
+                f"The vector field returned {_kind(out)}, and its state is one vector of {counted(size, 'entry')}: "
                 f"{', '.join(self.unknowns)}. Give state= where it works on another structure."
             )
         if size == len(values) and not any(value.ndim for value in values):

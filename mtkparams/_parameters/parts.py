@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 
+from .._text import counted
 from ..errors import KindError, OverlapError
 from .buffers.reader import is_absent
 from .buffers.selection import At, Piece, Selection, select
@@ -60,7 +61,7 @@ def _filled(selection: Selection, p: MTKParameters) -> set[At]:
         width = p.index.widths[at[0]][at[1]]
         if sum(piece.positions.size for piece in mine) < width:
             raise KindError(
-                f"{mine[0].label!r} is a part of a buffer of {width} entries in {at[0]!r}, and a "
+                f"{mine[0].label!r} is a part of a buffer of {counted(width, 'entry')} in {at[0]!r}, and a "
                 f"filter takes whole buffers. mtk.partition(p, {mine[0].label!r}) splits it off, "
                 f"and mtk.canonicalize([{mine[0].label!r}], p) makes a vector of it."
             )

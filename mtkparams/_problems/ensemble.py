@@ -17,6 +17,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from .._parameters import fingerprint, in_axes, is_list, members, plain
+from .._text import counted
 from ..errors import KindError, ShapeError, SolveError
 from .failure import advice, kind_of
 from .problem import ODEProblem
@@ -125,7 +126,7 @@ class Ensemble(eqx.Module):
         bad = ~self.arrived
         failed = "" if isinstance(bad, Tracer) or not bad.any() else f", {int(bad.sum())} failed"
         names = ", ".join(str(name) for name in self.values)
-        return f"Ensemble({len(self)} members{failed}; {names or 'a batch of problems'})"
+        return f"Ensemble({counted(len(self), 'member')}{failed}; {names or 'a batch of problems'})"
 
 
 def _member(tree: Any, where: Any) -> Any:

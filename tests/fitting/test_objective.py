@@ -304,7 +304,7 @@ def test_single_precision(times, solve):
         ({"data": {"t": [1.0], "x": [np.nan]}}, DataError, "every value is missing"),
         ({"data": {"t": [1.0], "x": [np.inf]}}, DataError, "infinite value; write NaN"),
         ({"data": {"t": [np.nan], "x": [1.0]}}, DataError, "not all finite"),
-        ({"data": {"t": [1.0], "x": [1.0, 2.0]}}, DataError, "has shape (2,), and there are 1 times"),
+        ({"data": {"t": [1.0], "x": [1.0, 2.0]}}, DataError, "has shape (2,), and the times are 1"),
         ({"data": {"t": [1.0], "x": ["high"]}}, DataError, "'x' of 'data' is not a column of num"),
         ({"data": {"t": [1.0], "k": [1.0]}}, DataError, "'k' of 'data' is a parameter"),
         ({"data": {"t": [1.0], "x": [[1.0, 2.0]]}}, DataError, "shape (2,), the model has ()"),

@@ -1,4 +1,4 @@
-"""The laws of SPEC.md section 2, on random declarations of every kind of value.
+"""The laws of parameter objects, on random declarations of every kind of value.
 
 L layout, C canonicalize, S set, G get. Their numbers are in the names of the tests.
 """

@@ -368,7 +368,7 @@ def test_values_that_do_not_suit(values, error, texts):
 
 
 def test_a_missing_value_may_not_be_given_by_its_entries():
-    """Upstream's holes (T28 of SPEC.md): an array exists as a whole or not at all."""
+    """Upstream's holes: an array exists as a whole or not at all."""
     with pytest.raises(errors.MissingValueError, match="'r' .read by 'p'."):
         mtk.parameters({"r": Parameter(), "p": Parameter(bind=lambda p: 2 * p.r[0])}, {"r[1]": 1.0})
 

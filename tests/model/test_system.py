@@ -46,7 +46,7 @@ def test_names_and_text():
     assert "rate" not in parent
     assert 3 not in parent
     assert repr(parent) == "System(1 parameters, 2 nested systems)"
-    assert repr(decay()) == "System(1 parameters, 1 unknowns)"
+    assert repr(decay()) == "System(1 parameter, 1 unknown)"
 
 
 def test_a_system_is_never_changed():

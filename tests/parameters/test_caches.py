@@ -55,7 +55,7 @@ def loss_of(write: Any, door: Any) -> Callable[[Any], Any]:
     def loss(v: Any) -> Any:
         q = mtk.replace(mtk.Tunable, p, v)
         q = door(write(q, jnp.sqrt(q["a"])))
-        return q.caches[0][0] * (1 + q["b"])  # sqrt(a) (1 + b), T7 of SPEC.md
+        return q.caches[0][0] * (1 + q["b"])  # sqrt(a) (1 + b)
 
     return loss
 

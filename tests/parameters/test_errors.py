@@ -102,7 +102,7 @@ CALLS: dict[str, tuple[Call, type[Exception], list[str]]] = {
     "vector for a list": (
         lambda p: mtk.replace(["alpha"], p, [1.0, 2.0]),
         errors.ShapeError,
-        ["the list of 1 names takes a vector of 1 entries (alpha)", "got shape (2,)"],
+        ["the list of 1 name takes a vector of 1 entry (alpha)", "got shape (2,)"],
     ),
     "number for a vector": (
         lambda p: mtk.replace(["alpha"], p, 1.0), errors.ShapeError, ["1 entries", "got shape ()"]

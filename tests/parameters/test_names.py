@@ -119,7 +119,7 @@ def test_structures_of_names(p, spec, values):
 
 
 def test_upstream_getters():
-    """Nested names, and an expression of parameters (SymbolicIndexingInterface, T37 of SPEC.md)."""
+    """Nested names, and an expression of parameters (SymbolicIndexingInterface)."""
     p = mtk.parameters({"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0})
     assert p[["a", ["b", "c"]]] == [1, [2, 3]]
     assert p[("a", ("b", "c"))] == (1, (2, 3))
@@ -134,7 +134,7 @@ def test_upstream_getters():
 
 
 def test_dependent_parameters_follow_what_they_read():
-    """Upstream's bindings, T32 to T35 of SPEC.md."""
+    """Upstream's bindings."""
     p = mtk.parameters(
         {
             "p1": [1.0, 2.0],

@@ -55,7 +55,7 @@ def test_vectors(p, what, values):
 
 
 def test_the_order_is_that_of_the_list():
-    """Upstream's reordering of tunables (T29 of SPEC.md), where arrays are column-major."""
+    """Upstream's reordering of tunables, where arrays are column-major."""
     p = mtk.parameters({"p": 1.0, "q": [3.0] * 3, "r": [[4.0, 4], [4, 4]], "s": 0.0})
     order = lambda *names: mtk.canonicalize(names, p)[0].tolist()
     assert order("q", "r", "p") == [3, 3, 3, 4, 4, 4, 4, 1]
@@ -64,7 +64,7 @@ def test_the_order_is_that_of_the_list():
 
 
 def test_discrete_and_fixed_values_of_every_dtype():
-    """Upstream's split parameters (T30 of SPEC.md), from bare buffers."""
+    """Upstream's split parameters, from bare buffers."""
     p = mtk.MTKParameters(
         tunable=np.arange(1.0, 11),
         initials=np.arange(11.0, 21),
@@ -80,7 +80,7 @@ def test_discrete_and_fixed_values_of_every_dtype():
 
 
 def test_edit_write_and_read():
-    """Upstream's canonical write-back (T34 of SPEC.md)."""
+    """Upstream's canonical write-back."""
     p = mtk.parameters({"p1": 1.0, "p2": mtk.Parameter(bind=lambda p: 2 * p.p1)})
     p = p.set({"p1": 3.0})
     assert p["p2"] == 6
@@ -267,7 +267,7 @@ def test_derivatives_in_single_precision(model):
 
 
 def test_the_derivative_of_a_sum_with_its_dependent_parameter():
-    """T16 of SPEC.md: the derivative of a + 2 a through an update is 3."""
+    """The derivative of a + 2 a through an update is 3."""
     p = mtk.parameters({"a": 1.0, "b": mtk.Parameter(bind=lambda p: 2 * p.a)})
     loss = lambda a: (lambda q: q["a"] + q["b"])(p.set({"a": a}))
     assert jax.grad(loss)(1.5) == 3

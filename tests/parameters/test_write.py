@@ -92,7 +92,7 @@ STATIC: dict[str, tuple[Any, Any, list[Any]]] = {
 
 @pytest.mark.parametrize(("value", "other", "wrong"), STATIC.values(), ids=STATIC)
 def test_static_values_keep_their_kind(value, other, wrong):
-    """S2 of SPEC.md: what is no number must be an instance of what was declared."""
+    """What is no number must be an instance of what was declared."""
     p = mtk.parameters({"k": value, "a": 1.0})
     new = p.set({"k": other})
     assert equal(new["k"], other)
@@ -157,7 +157,7 @@ def test_cast_keeps_the_dtype():
 
 
 def test_upstream_updates_keep_or_change_the_kind():
-    """SymbolicIndexingInterface's remake_buffer, T38 of SPEC.md, by the rule of S5."""
+    """SymbolicIndexingInterface's remake_buffer; what is no number must be an instance of what was declared."""
     p = mtk.parameters({"x": 1, "y": 2, "z": 3})
     whole = p.set({"x": 2})
     assert (whole[["x", "y", "z"]], whole["x"].dtype) == ([2, 2, 3], int)
@@ -166,7 +166,7 @@ def test_upstream_updates_keep_or_change_the_kind():
 
 
 def test_upstream_array_parameters():
-    """T23 and T42 of SPEC.md: arrays, and their entries one by one."""
+    """Arrays, and their entries one by one."""
     p = mtk.parameters({"k": [1.0, 2.0, 3.0, 4.0], "m": np.ones((2, 2)), "q": np.ones(2)})
     assert p.set({"k": [2, 3, 4, 5]})["k"].tolist() == [2, 3, 4, 5]
     assert p.set({f"k[{i}]": i + 2.0 for i in range(4)})["k"].tolist() == [2, 3, 4, 5]

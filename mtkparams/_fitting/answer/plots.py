@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._text import counted
 from ...errors import KindError
 from .profile import Profiles
 
@@ -153,7 +154,7 @@ def plot_waterfall(losses: Any) -> Figure:
         axes.plot(np.arange(1, finite.size + 1), above, "o-", color=_COLORS[0], ms=4, lw=1.0)
         axes.set_yscale("symlog", linthresh=1e-6)
     failed = losses.size - finite.size
-    title = f"{losses.size} starts" + (f", {failed} of them failed" if failed else "")
+    title = counted(losses.size, "start") + (f", {failed} of them failed" if failed else "")
     _finish(axes, title, "start, in order", "loss above the least")
     return figure
 

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ..._parameters import width
+from ..._text import counted
 from .format import number, pair, percent, seconds, statistic
 from .summary import Row, Summary
 
@@ -115,7 +116,7 @@ def _how(s: Summary) -> list[str]:
     return [
         s.message,
         *starts,
-        f"{counts['steps']} steps, {counts['evaluations']} evaluations{failed}, "
+        f"{counted(counts['steps'], 'step')}, {counted(counts['evaluations'], 'evaluation')}{failed}, "
         f"{seconds(counts['seconds'])}",
     ]
 

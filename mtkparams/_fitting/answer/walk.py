@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..._text import counted
+
 # What a generator is sent: the loss at the vector that it gave, and the gradient there.
 Answer: TypeAlias = "tuple[float, np.ndarray]"
 
@@ -84,7 +86,9 @@ def walk(
     def side(end: float, reason: str, better: np.ndarray | None = None) -> Side:
         open_points = sum(not p.settled for p in places)
         if open_points and not reason:
-            reason = f"may lie further out: at {open_points} points the others did not settle"
+            reason = (
+                f"may lie further out: at {counted(open_points, 'point')} the others did not settle"
+            )
         return Side([p.x for p in places], [p.loss for p in places], end, reason, better)
 
     while len(places) < _MOST_POINTS:

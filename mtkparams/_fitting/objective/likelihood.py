@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .experiment import Experiment
-from .target import AbstractTarget, half_sum_of_squares, unknown_scatter
+from .target import AbstractTarget, half_sum_of_squares, scalar, unknown_scatter
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -197,8 +197,6 @@ class OfSolution(AbstractTarget):
     experiments: tuple[Experiment, ...]
 
     def loss(self, v: Array, forward: bool) -> Array:
-        from .target import scalar
-
         found = self.solutions(v, forward)
         one = next(iter(found.values())) if len(found) == 1 else found
         return scalar(self.function(one))

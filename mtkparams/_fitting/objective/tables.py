@@ -88,7 +88,7 @@ def _table(data: Any, name: str, condition: str, time: str) -> Table:
     for column, values in columns.items():
         if np.shape(values)[:1] != t.shape:
             raise DataError(
-                f"{column!r} of {name!r} has shape {np.shape(values)}, and there are {t.size} times."
+                f"{column!r} of {name!r} has shape {np.shape(values)}, and the times are {t.size}."
             )
     return Table(name, condition, t, columns)
 

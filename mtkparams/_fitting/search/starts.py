@@ -11,6 +11,7 @@ import scipy.stats
 from jaxtyping import Float, Int
 
 from ..._parameters import select
+from ..._text import counted
 from ...errors import DeclarationError, KindError, ShapeError
 from ..objective.objective import Objective
 from .loop import MESSAGES, START_FAILED
@@ -180,7 +181,7 @@ class Starts(eqx.Module):
         return self.loss.size
 
     def __str__(self) -> str:
-        lines = [f"{len(self)} starts, {int(self.failed.sum())} failed"]
+        lines = [f"{counted(len(self), 'start')}, {int(self.failed.sum())} failed"]
         for cluster in range(int(self.cluster.max(initial=-1)) + 1):
             own = np.flatnonzero(self.cluster == cluster)
             values = ", ".join(

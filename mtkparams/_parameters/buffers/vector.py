@@ -18,6 +18,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ..._text import counted
 from ...errors import KindError, PortionError, ShapeError
 from .copies import own_copy
 from .dtypes import family, fits, promoted
@@ -138,7 +139,7 @@ def check_vector(vector: Any, selection: Selection, common: Any) -> Array:
     if vector.ndim == 0 or vector.shape[-1] != selection.size:
         labels = ", ".join(selection.labels()[:6]) + (", ..." if selection.size > 6 else "")
         raise ShapeError(
-            f"{what} takes a vector of {selection.size} entries ({labels}), "
+            f"{what} takes a vector of {counted(selection.size, 'entry')} ({labels}), "
             f"got shape {vector.shape}."
         )
     return vector
@@ -152,7 +153,7 @@ def _plain(values: Any, common: Any) -> Array:
 def _words(selection: Selection) -> str:
     if selection.whole is not None:
         return repr(selection.whole)
-    return f"the list of {len(selection.pieces)} names"
+    return f"the list of {counted(len(selection.pieces), 'name')}"
 
 
 def present(at: At, buffers: Buffers) -> Array:

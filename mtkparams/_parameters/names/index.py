@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._text import counted
 from ...errors import UnknownNameError, unknown_name
 from .fingerprint import fingerprint, is_at_home
 from .names import Item, Name, Portion, plain, split_index
@@ -167,7 +168,7 @@ class Index:
         return (_restored, (tuple(map(_portable, self.entries.values())), dict(self.widths)))
 
     def __repr__(self) -> str:
-        return f"<index of {len(self.entries)} names>"
+        return f"<index of {counted(len(self.entries), 'name')}>"
 
     def names(self, portion: Portion | None = None) -> tuple[str, ...]:
         """The declared names in declaration order, those of one portion or all."""

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from ..._text import counted
+
 _ROWS = 20
 
 
@@ -51,15 +53,14 @@ def _number(value: Any) -> str:
 
 def _header(solution: Any) -> str:
     ts = np.asarray(solution.ts)
-    members = f"{ts[..., 0].size} members, " if ts.ndim > 1 else ""
+    members = f"{counted(ts[..., 0].size, 'member')}, " if ts.ndim > 1 else ""
     times = f"t = {ts.min():g} .. {ts.max():g}, " if ts.size else ""
-    return f"Solution: {members}{times}{ts.shape[-1]} times{_ended(solution)}"
+    return f"Solution: {members}{times}{counted(ts.shape[-1], 'time')}{_ended(solution)}"
 
 
 def _ended(solution: Any) -> str:
     if solution.result is None:
         return ""
-
     okay = np.asarray(diffrax.is_okay(solution.result))
     if okay.ndim:
         return f", {int(okay.sum())} arrived"

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from ..._lookup import filled, is_eager, leaves_of
 from ..._model import Model
 from ..._parameters import Initial, Initials, MTKParameters
+from ..._text import counted
 from ...errors import KindError
 from .plot import plot
 from .series import depends_on_time, read_series
@@ -188,7 +189,7 @@ class Solution(eqx.Module):
     def __repr__(self) -> str:
         if not self.has_unknowns:
             return f"Solution(saved functions of {', '.join(self.model.unknowns)})"
-        return f"Solution({self.ts.shape[-1]} times, {', '.join(self.names())})"
+        return f"Solution({counted(self.ts.shape[-1], 'time')}, {', '.join(self.names())})"
 
     def __str__(self) -> str:
         return show(_trimmed(self)) if self.has_unknowns else repr(self)
