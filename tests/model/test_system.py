@@ -45,7 +45,7 @@ def test_names_and_text():
     assert "one.rate" in parent
     assert "rate" not in parent
     assert 3 not in parent
-    assert repr(parent) == "System(1 parameters, 2 nested systems)"
+    assert repr(parent) == "System(1 parameter, 2 nested systems)"
     assert repr(decay()) == "System(1 parameter, 1 unknown)"
 
 
