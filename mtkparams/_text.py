@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def counted(count: float, noun: str) -> str:
+def counted(count: int | float, noun: str) -> str:
     """A number of things: `1 value`, `3 values`, `2 entries`."""
     if count == 1:
         return f"{count} {noun}"
