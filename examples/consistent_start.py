@@ -45,7 +45,7 @@ network = mtk.System(
 problem = mtk.ODEProblem(network, {}, (0.0, 10.0))
 init = mtk.initialize(problem)
 print(mtk.structure(problem), end="\n\n")
-print(init.report, end="\n\n")
+print(init.report(), end="\n\n")
 for name, value in init.u0.items():
     print(f"{name:10} {float(value):8.4f}")
 
@@ -54,7 +54,7 @@ for name, value in init.u0.items():
 measured = mtk.remake(problem, {"q_in": 1.3, "k_right": mtk.SOLVE}, guesses={"k_right": 10.0})
 found = mtk.initialize(measured)
 print("\nWith q_in = 1.3 measured:\n")
-print(found.report, end="\n\n")
+print(found.report(), end="\n\n")
 print(f"k_right = {float(found['k_right']):.4f}")
 
 # How does it depend on the measurement? Through all blocks, exactly.

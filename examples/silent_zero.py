@@ -27,7 +27,7 @@ chain = mtk.System(
 )
 problem = mtk.ODEProblem(chain, {}, (0.0, 0.1))
 print(mtk.structure(problem), end="\n\n")
-print(mtk.initialize(problem).report, end="\n\n")
+print(mtk.initialize(problem).report(), end="\n\n")
 
 names = ["a", "b", "c", mtk.Initial("x")]
 start, repack, _ = mtk.canonicalize(names, problem.p)

@@ -47,10 +47,9 @@ class Initialization(eqx.Module):
         """All unknowns at the start by name."""
         return {name: self.p[Initial(name)] for name in self.problem.model.unknowns}
 
-    @property
-    def report(self) -> Any:
+    def report(self) -> Report:
         """A table of the blocks in solving order: print it, or read its `blocks`."""
-        return report_of(self.found)
+        return Report(self.found)
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the start by name, as `problem[spec]`."""
@@ -64,7 +63,7 @@ class Initialization(eqx.Module):
     def __repr__(self) -> str:
         if isinstance(self.found.status, Tracer):
             return f"Initialization({', '.join(self.problem.model.unknowns)}; traced)"
-        return str(self.report)
+        return str(self.report())
 
 
 def initialize(
@@ -123,11 +122,6 @@ def initialize(
             "arguments of initialize."
         )
     return initialized(problem, algorithm, throw)
-
-
-def report_of(found: Any) -> Any:
-    """A printable report on a search."""
-    return Report(found)
 
 
 def needs_initialization(problem: ODEProblem) -> bool:

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._initialization import Conditions, OverrideInit, find_answer, raise_failure
+from .._initialization import Conditions, OverrideInit, Report, find_answer, raise_failure
 from .._model import Model, Parameter, System, flatten, model_of, read_at
 from .._parameters import MTKParameters, own_copy
 from ..errors import DeclarationError, KindError
 from .each import depth_of, of_each_member
-from .initialize import initialize, report_of, without_parameters
+from .initialize import initialize, without_parameters
 from .problem import ODEProblem
 from .values import put_guesses, put_values, settle, stored_name
 
@@ -156,10 +156,9 @@ class NonlinearSolution(eqx.Module):
         """The unknowns by name."""
         return {name: self[name] for name in self.model.unknowns}
 
-    @property
-    def report(self) -> Any:
+    def report(self) -> Report:
         """A table of the blocks in solving order: print it, or read its `blocks`."""
-        return report_of(self.found)
+        return Report(self.found)
 
     def __getitem__(self, spec: Any) -> Any:
         """Values by name: unknowns, observed, parameters, functions `f(t, u, p)`, and lists of those."""

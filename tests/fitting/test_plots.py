@@ -33,8 +33,11 @@ def test_data_fit_band_and_residuals(fit, times):
     np.testing.assert_allclose(curve[0], fit.values["gain"], rtol=1e-6)
     assert top.get_ylabel() == "y"
     assert len(top.collections) == 1  # the band
-    np.testing.assert_allclose(bottom.lines[0].get_ydata(), data - fit.predictions()["data"]["y"])
-    assert bottom.get_xlabel() == "t"
+    np.testing.assert_allclose(bottom.lines[0].get_ydata(), fit.predictions()["data"]["y"] - data)
+    assert (bottom.get_xlabel(), bottom.get_ylabel()) == ("t", "model - data")
+    # The sign of what the fit makes small.
+    drawn = np.asarray(bottom.lines[0].get_ydata())
+    np.testing.assert_array_equal(np.sign(drawn), np.sign(fit.objective.residuals(fit.v)))
 
 
 def test_trace_and_correlations(fit):

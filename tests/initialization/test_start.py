@@ -112,7 +112,7 @@ def test_entries_of_arrays():
     assert mtk.structure(part).unknowns == ("z[0]", "z[2]")
     init = mtk.initialize(part)
     assert init["z"].tolist() == [1.0, 2.0, 3.0]
-    assert init.report.checked == ("all[1]",)
+    assert init.report().checked == ("all[1]",)
     assert mtk.structure(mtk.remake(part, {"w[0]": 5.0})).unknowns == ("z[0]", "z[2]")
     with pytest.raises(errors.InitializationError, match=re.escape("contradict 'all[1]'")):
         mtk.initialize(mtk.remake(part, {"z[1]": 5.0}))
@@ -122,7 +122,7 @@ def test_nothing_to_find():
     system = mtk.System(unknowns={"x": 1.0}, derivatives=lambda t, u, p: {"x": -u.x})
     init = mtk.initialize(mtk.ODEProblem(system))
     assert init.result == SOLVED
-    assert len(init.report) == 0
+    assert len(init.report()) == 0
     assert init.p.caches == ()
 
 
@@ -293,7 +293,7 @@ def test_failure_without_raising():
     np.testing.assert_allclose(forward, expected, rtol=1e-10)
     assert mean == pytest.approx(float((rs[::2] ** 2 / good).mean()), rel=1e-10)
     assert (batch.result == SOLVED).tolist() == [True, False, True]
-    text = str(batch.report)
+    text = str(batch.report())
     assert "2 of 3 members succeeded" in text
     assert "failed" in text
 
@@ -306,7 +306,7 @@ def test_contradictions_without_raising():
     np.testing.assert_array_equal(slopes, [1.0, jnp.nan])
     both = mtk.initialize(mtk.remake(start, {"y": 0.7}), throw=False)
     assert both.result == mtk.InitializationResult.inconsistent
-    assert both.report.violated == ("on circle",)
+    assert both.report().violated == ("on circle",)
     assert jnp.isnan(both["x"])
 
 
@@ -317,7 +317,7 @@ def test_a_failed_block_leaves_others():
         residuals=lambda t, u, p: {"A": u.a**2 + 1.0, "B": u.b - u.a, "C": u.c - 3.0},
     )
     init = mtk.initialize(mtk.ODEProblem(system), throw=False)
-    assert {b.block.equations: b.status for b in init.report.blocks} == {
+    assert {b.block.equations: b.status for b in init.report().blocks} == {
         ("A",): "failed",
         ("B",): "waits for a failed one",
         ("C",): "solved",
@@ -381,14 +381,14 @@ def test_values_and_guesses_never_retrace():
 
 def test_report():
     init = mtk.initialize(mtk.ODEProblem(cubic_chain()))
-    assert str(init.report).splitlines()[0] == "Initialization: 2 values in 2 blocks"
-    assert [b.block.unknowns for b in init.report.blocks] == [("y",), ("z",)]
-    assert init.report[1].block.reads == (0,)
-    assert all(b.residual < 1e-14 for b in init.report.blocks)
-    whole = mtk.initialize(mtk.ODEProblem(cubic_chain()), blocks=False).report
+    assert str(init.report()).splitlines()[0] == "Initialization: 2 values in 2 blocks"
+    assert [b.block.unknowns for b in init.report().blocks] == [("y",), ("z",)]
+    assert init.report()[1].block.reads == (0,)
+    assert all(b.residual < 1e-14 for b in init.report().blocks)
+    whole = mtk.initialize(mtk.ODEProblem(cubic_chain()), blocks=False).report()
     assert [b.block.kind for b in whole.blocks] == ["all at once"]
     traced = []
     jax.eval_shape(
-        lambda q: traced.append(str(mtk.initialize(q).report)), mtk.ODEProblem(cubic_chain())
+        lambda q: traced.append(str(mtk.initialize(q).report())), mtk.ODEProblem(cubic_chain())
     )
     assert traced == ["Initialization of 2 blocks, traced: its values are not known yet."]

@@ -36,8 +36,8 @@ def test_what_was_found_is_in_the_solution(root):
     np.testing.assert_allclose(solution.u0["z"], 2.0, rtol=1e-14)
     np.testing.assert_allclose(solution.p[mtk.Initial("z")], 2.0, rtol=1e-14)
     assert root.u0["z"] == 1.0
-    assert solution.initialization.report.blocks[0].block.unknowns == ("z",)
-    assert solution.initialization.report.blocks[0].status == "solved"
+    assert solution.initialization.report().blocks[0].block.unknowns == ("z",)
+    assert solution.initialization.report().blocks[0].status == "solved"
     mtk.initialize(solution.initialization.problem, mtk.CheckInit())
     other = mtk.solve(remake(root, guesses={"z": -1.0}), TSIT)
     np.testing.assert_allclose(other["x"], [1.0, -1.0], rtol=1e-6, atol=1e-9)

@@ -22,7 +22,7 @@ _INK = "#333333"
 
 
 def plot(result: FitResult, level: float = 0.95) -> Figure:
-    """The data and the fitted curves with confidence bands, and the residuals below.
+    """The data and the fitted curves with confidence bands, and the residuals below: model minus data.
 
     A column of panels for each data column; conditions have colours.
 
@@ -51,7 +51,7 @@ def plot(result: FitResult, level: float = 0.95) -> Figure:
             label = one.condition if len(conditions) > 1 else "data"
             band = curves[one.condition][name]
             model = np.asarray(predictions[one.table][name])
-            away = np.log(one.y) - np.log(model) if one.log else one.y - model
+            away = np.log(model) - np.log(one.y) if one.log else model - one.y
             for k, part in enumerate(np.ndindex(one.y.shape[1:])):
                 at = (slice(None), *part)
                 shade = color if one.y.ndim == 1 else _COLORS[k % len(_COLORS)]
@@ -62,8 +62,9 @@ def plot(result: FitResult, level: float = 0.95) -> Figure:
                 )
                 bottom.plot(one.t, away[at], "o", color=shade, ms=4)
         bottom.axhline(0.0, color=_INK, lw=0.8)
+        log = any(one.log for one in objective.series if one.name == name)
         _finish(top, name, "", _with_unit(result, name))
-        _finish(bottom, "", "t", "residual")
+        _finish(bottom, "", "t", "log(model / data)" if log else "model - data")
         top.legend(frameon=False)
     return figure
 
