@@ -78,7 +78,7 @@ def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
     !!! Example
 
         >>> import jax.numpy as jnp
-        >>> from mtkparams.blocks import analyse
+        >>> from mtkparams._blocks import analyse
         >>> def residual(u, p):
         ...     return jnp.stack([u[0] ** 3 + u[0] - p * u[1], 2.0 * u[1] - p])
         >>> structure = analyse(residual, jnp.zeros(2), jnp.ones(()))

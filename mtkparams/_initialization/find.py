@@ -31,7 +31,7 @@ class Start(eqx.Module):
     - `p`: the parameters with what was found in its slots; NaN, also in every derivative, where a
       block failed, and in all initial values where what is given contradicts the equations.
     - `y`: all unknowns.
-    - `status`: of each block, as in `mtkparams.blocks.Found`; `iterations`, `residual`,
+    - `status`: of each block, as in `Found` of the blocks; `iterations`, `residual`,
       `condition`: the same.
     - `violation`: for each equation that reads nothing that is found, how far it is from zero in
       units of what is tolerated.

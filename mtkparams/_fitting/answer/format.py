@@ -13,7 +13,7 @@ def pair(value: float, error: float) -> tuple[str, str]:
 
     !!! Example
 
-        >>> from mtkparams.fitting._report_format import pair
+        >>> from mtkparams._fitting.answer.format import pair
         >>> pair(238.94212918, 2.7070075241), pair(5.5015643181e-4, 7.2668688436e-6)
         (('238.94', '2.71'), ('0.00055016', '0.00000727'))
     """
