@@ -188,23 +188,41 @@ def solve_ensemble(
         >>> [round(x, 4) for x in ensemble["x"][:, -1].tolist()]
         [0.8187, 0.3679, 0.0183]
     """
-
     if values is not None and not isinstance(values, Mapping):
         raise KindError(f"Values are a dictionary by name, got {type(values).__name__}.")
     for name, size in (("chunk", chunk), ("memory", memory)):
         if size is not None and (not isinstance(size, int | np.integer) or size < 1):
             raise KindError(f"{name}= is a positive whole number, got {size!r}.")
-    return run_ensemble(
-        problem,
-        dict(values or {}),
-        solver,
-        output=output,
-        chunk=int(chunk),
-        memory=memory,
-        devices=devices,
-        throw=throw,
-        options=options,
-    )
+    if not isinstance(problem, ODEProblem):
+        raise KindError(f"solve_ensemble takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    given = values or {}
+    rules = {name: value for name, value in given.items() if _is_rule(value)}
+    values = {name: _arrays(value) for name, value in given.items() if name not in rules}
+    if rules:
+        problem = remake(problem, rules)
+    own, common = _taken_apart(problem)
+    sizes = {members(values)} if values or not jax.tree.leaves(own) else set()
+    sizes |= {x.shape[0] for x in jax.tree.leaves(own)}
+    if len(sizes) > 1:
+        raise ShapeError(f"The values and the problems have {sorted(sizes)} members.")
+    (size,) = sizes
+    if not size:
+        raise ShapeError("This is an ensemble of no members: the axis in front has length 0.")
+    owners = tuple(jax.local_devices() if devices is None else devices)
+    if not owners:
+        raise KindError("devices= is a sequence of JAX devices, got an empty one.")
+    # A Module may hold arrays, which are arguments of what is compiled; a function is a part of it.
+    keep = _Output(output) if isinstance(output, FunctionType) else output
+    task = _Task(common, solver, _as_arrays(options), keep)
+    kept, result, started, good = _all(task, (own, values), size, int(chunk), memory, owners)
+    ensemble = Ensemble(kept, result, values)
+    if not throw or (not isinstance(good, Tracer) and good):
+        return ensemble
+    texts = advice(problem.model, options.get("max_steps", 100_000))
+    names = problem.model.algebraic or problem.model.differential
+    texts.append(_NOT_STARTED.format(names=", ".join(names[:6])))
+    kinds = jnp.where(started, kind_of(result), len(texts) - 1)
+    return _raise_failure(ensemble, kinds, texts)
 
 
 # As many failed members are described in the text of an error.
@@ -273,50 +291,6 @@ class _Task(eqx.Module):
         # Python numbers among the statistics become arrays like all else.
         kept = jax.tree.map(lambda x: jnp.asarray(x) if eqx.is_array_like(x) else x, kept)
         return kept, solution.result, solution.stats["phase"] >= 0
-
-
-def run_ensemble(
-    problem: ODEProblem,
-    values: dict[Any, Any],
-    solver: Any,
-    *,
-    output: Callable[[Solution], Any] | None,
-    chunk: int,
-    memory: int | None,
-    devices: Sequence[Any] | None,
-    throw: bool,
-    options: Mapping[str, Any],
-) -> Ensemble:
-    """What `mtk.solve_ensemble` says."""
-    if not isinstance(problem, ODEProblem):
-        raise KindError(f"solve_ensemble takes an mtk.ODEProblem, got {type(problem).__name__}.")
-    rules = {name: value for name, value in values.items() if _is_rule(value)}
-    values = {name: _arrays(value) for name, value in values.items() if name not in rules}
-    if rules:
-        problem = remake(problem, rules)
-    own, common = _taken_apart(problem)
-    sizes = {members(values)} if values or not jax.tree.leaves(own) else set()
-    sizes |= {x.shape[0] for x in jax.tree.leaves(own)}
-    if len(sizes) > 1:
-        raise ShapeError(f"The values and the problems have {sorted(sizes)} members.")
-    (size,) = sizes
-    if not size:
-        raise ShapeError("This is an ensemble of no members: the axis in front has length 0.")
-    owners = tuple(jax.local_devices() if devices is None else devices)
-    if not owners:
-        raise KindError("devices= is a sequence of JAX devices, got an empty one.")
-    # A Module may hold arrays, which are arguments of what is compiled; a function is a part of it.
-    keep = _Output(output) if isinstance(output, FunctionType) else output
-    task = _Task(common, solver, _as_arrays(options), keep)
-    kept, result, started, good = _all(task, (own, values), size, chunk, memory, owners)
-    ensemble = Ensemble(kept, result, values)
-    if not throw or (not isinstance(good, Tracer) and good):
-        return ensemble
-    texts = advice(problem.model, options.get("max_steps", 100_000))
-    names = problem.model.algebraic or problem.model.differential
-    texts.append(_NOT_STARTED.format(names=", ".join(names[:6])))
-    kinds = jnp.where(started, kind_of(result), len(texts) - 1)
-    return _raise_failure(ensemble, kinds, texts)
 
 
 def _taken_apart(problem: ODEProblem) -> tuple[Any, Any]:

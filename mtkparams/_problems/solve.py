@@ -26,6 +26,12 @@ from .solution.solution import Solution
 
 # `None` is a number of steps: as many as it takes.
 _NOT_GIVEN = -1
+_ATOL = 1e-9
+_OF_CONSTRAINTS = (
+    diffrax.RecursiveCheckpointAdjoint,
+    diffrax.ForwardMode,
+    diffrax.DirectAdjoint,
+)
 
 
 @overload
@@ -138,52 +144,9 @@ def solve(
         options = OverrideInit(rtol, atol, max_steps=steps, blocks=blocks)
         return solve_nonlinear(problem, options, throw)
 
-    return run(
-        problem,
-        solver,
-        saveat=saveat,
-        rtol=1e-6 if rtol is None else rtol,
-        atol=1e-9 if atol is None else atol,
-        adjoint=adjoint,
-        max_steps=100_000 if max_steps == _NOT_GIVEN else max_steps,
-        throw=throw,
-        dense=dense,
-        dt0=dt0,
-        stepsize_controller=stepsize_controller,
-        event=event,
-        progress=progress,
-        blocks=blocks,
-        initialization=initialization,
-    )
-
-
-_ATOL = 1e-9
-_OF_CONSTRAINTS = (
-    diffrax.RecursiveCheckpointAdjoint,
-    diffrax.ForwardMode,
-    diffrax.DirectAdjoint,
-)
-
-
-def run(
-    problem: ODEProblem,
-    solver: Any,
-    *,
-    saveat: Any,
-    rtol: float,
-    atol: float | Mapping[str, Any],
-    adjoint: Any,
-    max_steps: int | None,
-    throw: bool,
-    dense: bool,
-    dt0: Any,
-    stepsize_controller: Any,
-    event: Any,
-    progress: Any,
-    blocks: bool,
-    initialization: Any,
-) -> Solution:
-    """What `mtk.solve` says."""
+    rtol = 1e-6 if rtol is None else rtol
+    atol = _ATOL if atol is None else atol
+    max_steps = 100_000 if max_steps == _NOT_GIVEN else max_steps
     if not isinstance(problem, ODEProblem):
         raise KindError(f"solve takes an mtk.ODEProblem, got {type(problem).__name__}.")
     if depth_of(problem):

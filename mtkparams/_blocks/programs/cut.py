@@ -278,10 +278,11 @@ def _fits(graph: Any) -> np.ndarray:
     room = jnp.finfo(graph.dtypes[graph.kind[graph.unknowns[0]]])
 
     def fits(dtype: Any) -> bool:
-        if dtype is None or not isinstance(dtype, np.dtype):
+        if not isinstance(dtype, np.dtype):  # a junction's, or a random key's
             return False
         if jnp.issubdtype(dtype, jnp.floating):
-            return jnp.finfo(dtype).bits <= room.bits
+            own = jnp.finfo(dtype)
+            return own.nmant <= room.nmant and own.nexp <= room.nexp
         if jnp.issubdtype(dtype, jnp.integer):
             return jnp.iinfo(dtype).bits <= room.nmant + 1
         return dtype == np.dtype(bool)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule, mutates
 from ..nodes import CLOSED, NONE, Ids, Sparse
 from .linear import closed
@@ -31,7 +31,7 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     sources = [
         np.stack([*each, np.full(len(each[0]), choice)], 1) for each in zip(*found, strict=True)
     ]
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -42,7 +42,7 @@ def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x), eqn)
     else:
         sources = _all_steps_alike(b, p, operands)
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def counts(p: Mapping[str, Any]) -> tuple[int, int]:
@@ -155,7 +155,7 @@ def while_(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         else:
             test_too = _over_batch(b, decides, asked, o.shape)
         sources.append(np.stack([own, test_too], 1))
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def _over_batch(b: Builder, decides: Ids, asked: tuple[int, ...], shape: tuple[int, ...]) -> Ids:

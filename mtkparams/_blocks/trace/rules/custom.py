@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..nodes import CLOSED, NONE, Ids
 from .control import flat, joined
@@ -43,7 +43,7 @@ def _expanded(eqn: JaxprEqn) -> Any:
 def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Any) -> list[Ids]:
     values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
     if not b.slopes or not any(_moves(v.aval) for v in eqn.outvars):
-        return _ops.whole(b.nodes, eqn, operands, values)
+        return ops.whole(b.nodes, eqn, operands, values)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
     rule = _traced(b, eqn, _forward)
     if rule is None:
@@ -55,11 +55,11 @@ def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Any
         slopes=False,
     )
     sources = [np.stack(pair, 1) for pair in zip(values, slopes, strict=True)]
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def _forward(eqn: JaxprEqn) -> Any:
-    run = _ops.alone(eqn)
+    run = ops.alone(eqn)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
 
     def tangent(primals: list[Any], moved: list[Any]) -> Any:
@@ -114,7 +114,7 @@ def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     call = eqn.params.get("call_jaxpr", eqn.params.get("fun_jaxpr"))
     values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
     if not b.slopes:
-        return _ops.whole(b.nodes, eqn, operands, values)
+        return ops.whole(b.nodes, eqn, operands, values)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
     seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
     pulled = [_struct(eqn.outvars[i].aval) for i in seen]
@@ -136,11 +136,11 @@ def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         np.stack([v, next(found) if i in seen else np.full(len(v), NONE)], 1)
         for i, v in enumerate(values)
     ]
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def _backward(eqn: JaxprEqn) -> Any:
-    run = _ops.alone(eqn)
+    run = ops.alone(eqn)
     moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
     seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..nodes import CLOSED, Ids, Sparse
 from .lines import batches
@@ -45,7 +45,7 @@ def batched(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         shape = v.aval.shape  # pyright: ignore[reportAttributeAccessIssue]
         each = int(np.prod(shape[lead:], dtype=int))
         sources.append(np.repeat(hub, each))
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def triangular_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -57,7 +57,7 @@ def triangular_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids
     columns = b.nodes.junction(batches(line, 1)).reshape(line.shape[:-1])
     own = np.broadcast_to(np.expand_dims(columns, along), right.shape)
     sources = np.stack([own, np.broadcast_to(hub, right.shape)], -1)
-    return _ops.whole(b.nodes, eqn, operands, [sources.reshape(-1, 2)])
+    return ops.whole(b.nodes, eqn, operands, [sources.reshape(-1, 2)])
 
 
 def custom_linear_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -85,7 +85,7 @@ def custom_linear_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[
     joined = b.nodes.junctions(counts, outer[reach.indices])
     per = np.split(joined, np.cumsum([r.size for r in right])[:-1])
     sources = [np.stack([f, j], 1) for f, j in zip(found, per, strict=True)]
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def closed(relation: Sparse) -> Sparse:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder
 from ..nodes import NONE, Ids
 
@@ -33,7 +33,7 @@ def dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     everything = np.concatenate([o.ravel() for o in operands] or [np.empty(0, np.int64)])
     hub = b.nodes.junction(everything[None])[0] if everything.size else NONE
     sizes = [int(np.prod(v.aval.shape, dtype=int)) for v in eqn.outvars]  # pyright: ignore
-    return _ops.whole(b.nodes, eqn, operands, [np.full(size, hub) for size in sizes])
+    return ops.whole(b.nodes, eqn, operands, [np.full(size, hub) for size in sizes])
 
 
 def batches(x: Ids, inner: int) -> Ids:
@@ -69,4 +69,4 @@ def total(b: Builder, rows: Ids, dtype: Any) -> Ids:
     """The sum of each row; zero for rows of nothing."""
     if rows.shape[1] == 0:
         return np.full(len(rows), zero(b, dtype))
-    return _ops.total(b.nodes, rows, dtype)
+    return ops.total(b.nodes, rows, dtype)

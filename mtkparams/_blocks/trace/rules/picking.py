@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..movement import dynamic_slice as sliced
 from ..nodes import NONE, Ids
@@ -57,7 +57,7 @@ def _gather_traced(b: Builder, eqn: JaxprEqn, x: Ids, index: Ids) -> list[Ids]:
     for axis, size in zip(batch_dims, which.shape, strict=True):
         wide[axis] = size
     which = np.broadcast_to(which.reshape(wide), places.shape).ravel()
-    return _ops.whole(b.nodes, eqn, [x, index], [np.stack([own, which], 1)])
+    return ops.whole(b.nodes, eqn, [x, index], [np.stack([own, which], 1)])
 
 
 def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -67,7 +67,7 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         # Anything may go anywhere; only what was there before stays in its place.
         rest = b.nodes.junction(np.concatenate([index.ravel(), updates.ravel()])[None])
         sources = np.stack([x.ravel(), np.broadcast_to(rest, x.size)], 1)
-        return _ops.whole(b.nodes, eqn, operands, [sources])
+        return ops.whole(b.nodes, eqn, operands, [sources])
     places = scatter_places(eqn, x, b.nodes.value(index), updates).ravel()
     inside = places >= 0
     places, come = places[inside], updates.ravel()[inside]
@@ -95,7 +95,7 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         if replaces and places.size:
             # What is overwritten does not matter, whichever of the updates wins.
             sources[np.unique(places), 0] = NONE
-        return _ops.whole(b.nodes, eqn, operands, [sources])
+        return ops.whole(b.nodes, eqn, operands, [sources])
     return [out.reshape(x.shape)]
 
 
@@ -121,7 +121,7 @@ def dynamic_slice(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     own = pooled[sliced(sizes, x, values)].ravel()
     which = np.array([int(starts[i]) for i in traced])
     sources = np.concatenate([own[:, None], np.broadcast_to(which, (own.size, len(which)))], 1)
-    return _ops.whole(b.nodes, eqn, operands, [sources])
+    return ops.whole(b.nodes, eqn, operands, [sources])
 
 
 def dynamic_update_slice(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -141,7 +141,7 @@ def dynamic_update_slice(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list
     which = np.array([int(starts[i]) for i in traced])
     moved = np.where((landed != NONE).ravel()[:, None], which, NONE)
     sources = np.concatenate([x.reshape(-1, 1), landed.reshape(-1, 1), moved], 1)
-    return _ops.whole(b.nodes, eqn, operands, [sources])
+    return ops.whole(b.nodes, eqn, operands, [sources])
 
 
 PICKING: Mapping[str, Rule] = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..nodes import Ids
 from .lines import without_zeros, zero
@@ -44,7 +44,7 @@ def dot_general(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         out = np.full(batch * m * n, zero(b, aval.dtype))
     else:
         params = dict(eqn.params)
-        out = _ops.dot(b.nodes, eqn.primitive, params, tables[0], tables[1], aval.dtype)
+        out = ops.dot(b.nodes, eqn.primitive, params, tables[0], tables[1], aval.dtype)
     out = out.reshape(batch, m, n)
     return [(out.swapaxes(1, 2) if swapped else out).reshape(aval.shape)]
 
@@ -74,7 +74,7 @@ def _large_dot(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     rows = b.nodes.junction(left.reshape(batch * m, left.shape[2])).reshape(batch, m, 1)
     columns = b.nodes.junction(right.reshape(batch * n, right.shape[2])).reshape(batch, 1, n)
     sources = np.stack(np.broadcast_arrays(rows, columns), -1).reshape(-1, 2)
-    return _ops.whole(b.nodes, eqn, operands, [sources])
+    return ops.whole(b.nodes, eqn, operands, [sources])
 
 
 PRODUCTS: Mapping[str, Rule] = {"dot_general": dot_general}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..nodes import Ids
 from ..primitives import CUMULATIVE, DENSE, ELEMENTWISE, POOLED, REDUCTIONS
@@ -42,7 +42,7 @@ def elementwise(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         out[~todo] = zero(b, aval.dtype)
     if todo.any():
         rest = [f[todo] for f in flat] if not todo.all() else flat
-        out[todo] = _ops.elementwise(b.nodes, eqn.primitive, dict(eqn.params), rest, aval.dtype)
+        out[todo] = ops.elementwise(b.nodes, eqn.primitive, dict(eqn.params), rest, aval.dtype)
     return [out.reshape(aval.shape)]
 
 
@@ -55,7 +55,7 @@ def reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     elif rows.shape[1] == 1 and not eqn.primitive.name.startswith("arg"):
         out = rows[:, 0]
     else:
-        out = _ops.reduce(b.nodes, eqn.primitive, dict(eqn.params), rows, aval.dtype)
+        out = ops.reduce(b.nodes, eqn.primitive, dict(eqn.params), rows, aval.dtype)
     return [out.reshape(aval.shape)]
 
 
@@ -73,7 +73,7 @@ def cumulative(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         step *= 2
     if eqn.params["reverse"]:
         line = line[..., ::-1]
-    return _ops.whole(b.nodes, eqn, operands, [np.moveaxis(line, -1, axis).ravel()])
+    return ops.whole(b.nodes, eqn, operands, [np.moveaxis(line, -1, axis).ravel()])
 
 
 def sort(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -86,7 +86,7 @@ def sort(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         both = np.stack([order, own], -1) if number >= keys else own[..., None]
         wide = np.broadcast_to(np.expand_dims(both, axis), (*operand.shape, both.shape[-1]))
         sources.append(wide.reshape(operand.size, both.shape[-1]))
-    return _ops.whole(b.nodes, eqn, operands, sources)
+    return ops.whole(b.nodes, eqn, operands, sources)
 
 
 def top_k(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -95,7 +95,7 @@ def top_k(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     axis = eqn.params.get("axis", eqn.params.get("reduction_dimension", -1)) % x.ndim
     line = np.expand_dims(spread(b, x, (axis,)), axis)
     shapes = [v.aval.shape for v in eqn.outvars]  # pyright: ignore
-    return _ops.whole(b.nodes, eqn, operands, [np.broadcast_to(line, s).ravel() for s in shapes])
+    return ops.whole(b.nodes, eqn, operands, [np.broadcast_to(line, s).ravel() for s in shapes])
 
 
 def bitcast(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -108,7 +108,7 @@ def bitcast(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         own = np.broadcast_to(x[..., None], aval.shape)
     else:
         own = spread(b, x, (x.ndim - 1,))
-    return _ops.whole(b.nodes, eqn, operands, [own.ravel()])
+    return ops.whole(b.nodes, eqn, operands, [own.ravel()])
 
 
 def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -118,7 +118,7 @@ def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Id
     rows = np.concatenate([lines(o, axes) for o in operands[:half]], 1)
     starts = np.array([int(o) for o in operands[half:]])
     sources = np.concatenate([rows, np.broadcast_to(starts, (len(rows), half))], 1)
-    return _ops.whole(b.nodes, eqn, operands, [sources] * len(eqn.outvars))
+    return ops.whole(b.nodes, eqn, operands, [sources] * len(eqn.outvars))
 
 
 def select_if_vmap(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -126,7 +126,7 @@ def select_if_vmap(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     which, *cases = operands
     shape = eqn.outvars[0].aval.shape  # pyright: ignore
     spread_out = [np.broadcast_to(o, shape).ravel() for o in (which, *cases)]
-    return _ops.whole(b.nodes, eqn, operands, [np.stack(spread_out, 1)])
+    return ops.whole(b.nodes, eqn, operands, [np.stack(spread_out, 1)])
 
 
 def fft(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -134,7 +134,7 @@ def fft(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     aval: Any = eqn.outvars[0].aval
     axes = tuple(range(x.ndim - len(eqn.params["fft_lengths"]), x.ndim))
     pooled = np.expand_dims(spread(b, x, axes), axes)
-    return _ops.whole(b.nodes, eqn, operands, [np.broadcast_to(pooled, aval.shape).ravel()])
+    return ops.whole(b.nodes, eqn, operands, [np.broadcast_to(pooled, aval.shape).ravel()])
 
 
 def dense_by_name(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
-from .. import ops as _ops
+from .. import ops
 from ..builder import Builder, Rule
 from ..nodes import NONE, Ids
 from .lines import batches, dense, without_zeros, zero
@@ -84,11 +84,11 @@ def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         shape = (batch, outs, *where)
         order = np.argsort(spec.out_spec)
         sources = [s.reshape(shape).transpose(order).ravel() for s in made]
-        return _ops.whole(b.nodes, eqn, operands, [np.stack(sources, 1)])
+        return ops.whole(b.nodes, eqn, operands, [np.stack(sources, 1)])
     tables = [t.reshape(-1, inner * width) for t in np.broadcast_arrays(seen, kernel)]
     tables = without_zeros(b, tables)
     if tables[0].shape[1]:
-        out = _ops.dot(b.nodes, eqn.primitive, {}, tables[0], tables[1], aval.dtype)
+        out = ops.dot(b.nodes, eqn.primitive, {}, tables[0], tables[1], aval.dtype)
     else:
         out = np.full(len(tables[0]), zero(b, aval.dtype))
     return [out.reshape(batch, outs, *where).transpose(np.argsort(spec.out_spec))]
@@ -111,7 +111,7 @@ def window_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids
         (rows,) = without_zeros(b, [np.where(rows == NONE, zero(b, aval.dtype), rows)])
         if not rows.shape[1]:
             return [np.full(aval.shape, zero(b, aval.dtype))]
-        return [_ops.total(b.nodes, rows, aval.dtype).reshape(aval.shape)]
+        return [ops.total(b.nodes, rows, aval.dtype).reshape(aval.shape)]
     # Padding never wins; a window of nothing else has the value that always loses.
     low, high = (-np.inf, np.inf)
     if not np.issubdtype(aval.dtype, np.inexact):
@@ -120,7 +120,7 @@ def window_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids
     worst = np.asarray(low if name == "reduce_window_max" else high, aval.dtype)
     rows = np.where(rows == NONE, b.nodes.constant(worst), rows)
     best = jnp.max if name == "reduce_window_max" else jnp.min
-    out = _ops.by_rows(b.nodes, eqn.primitive, name, lambda v: best(v, axis=-1), rows, aval.dtype)
+    out = ops.by_rows(b.nodes, eqn.primitive, name, lambda v: best(v, axis=-1), rows, aval.dtype)
     return [out.reshape(aval.shape)]
 
 
@@ -146,7 +146,7 @@ def general_window_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> 
     starts = np.array([int(o) for o in operands[half:]])
     rows = np.concatenate([_reduced(eqn.params, o) for o in operands[:half]], 1)
     sources = np.concatenate([rows, np.broadcast_to(starts, (len(rows), half))], 1)
-    return _ops.whole(b.nodes, eqn, operands, [sources] * len(eqn.outvars))
+    return ops.whole(b.nodes, eqn, operands, [sources] * len(eqn.outvars))
 
 
 WINDOWS: Mapping[str, Rule] = {
