@@ -9,7 +9,8 @@ before the first block.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+import functools
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,12 +74,30 @@ class _Cutter:
         dear = _costs(graph, structure.owner, self.is_whole) > _CHEAP
         fits = _fits(graph)
         foreign = _foreign(graph, structure.owner, self.needed, dear & ~fits)
-        self.is_left = foreign & dear & fits
-        for node in np.nonzero(self.is_left)[0].tolist():
+        is_left = foreign & dear & fits
+        self.is_left = is_left.tolist()
+        # Most blocks are like others: what they share is made once, and known by its number.
+        self.steps: list[Step] = []
+        self.step_numbers: dict[Hashable, int] = {}
+        self.step_refs: list[Ref] = []
+        for node in np.nonzero(is_left)[0].tolist():
             self.left[self.owner[node]].append(node)
 
     def operands(self, node: int) -> list[int]:
         return self.edges[self.ptr[node] : self.ptr[node + 1]]
+
+    def step(self, key: Hashable, make: Callable[[], Step]) -> int:
+        """The number of a step, by what makes it equal to others."""
+        number = self.step_numbers.setdefault(key, len(self.steps))
+        if number == len(self.steps):
+            self.steps.append(make())
+        return number
+
+    def step_ref(self, place: int) -> Ref:
+        """What stands for the result of a block's step."""
+        while place >= len(self.step_refs):
+            self.step_refs.append((Where.STEP, len(self.step_refs)))
+        return self.step_refs[place]
 
     def matter(self, nodes: list[int]) -> set[int]:
         """What results of a whole operation depend on, directly."""
@@ -108,8 +127,7 @@ class _One:
         # By number and owner: another block's operation is run again where its results cannot be left.
         self.calls: dict[tuple[int, int], int] = {}
         self.mattering: dict[tuple[int, int], dict[int, None]] = {}
-        self.steps: list[Step] = []
-        self.signature: list[Any] = []
+        self.steps: list[int] = []
         self.outside: list[int] = []
         self.arrays: list[np.ndarray] = []
         self.left = cutter.left[k]
@@ -121,7 +139,7 @@ class _One:
         """Equal for blocks that compute the same, from whatever places."""
         kinds = tuple(self.c.kind[node] for node in self.outside)
         arrays = tuple(a.tobytes() for a in self.arrays)
-        return (len(self.own), tuple(self.signature), self.residual, self.leaves, kinds, arrays)
+        return (len(self.own), tuple(self.steps), self.residual, self.leaves, kinds, arrays)
 
     def ref(self, root: int) -> Ref:
         """The value of a node, with all steps that it takes."""
@@ -153,17 +171,15 @@ class _One:
                 if op.kind == "whole":
                     refs[node] = self.element(number, op, node)
                 else:
-                    operand_refs = tuple(refs[o] for o in operands)
-                    refs[node] = self.append(
-                        Row(op, operand_refs), (c.op_key[number], operand_refs)
-                    )
+                    operand_refs = tuple([refs[o] for o in operands])
+                    key = (c.op_key[number], operand_refs)
+                    refs[node] = self.append(key, functools.partial(Row, op, operand_refs))
             stack.pop()
         return refs[root]
 
-    def append(self, step: Step, signature: Any) -> Ref:
-        self.steps.append(step)
-        self.signature.append(signature)
-        return (Where.STEP, len(self.steps) - 1)
+    def append(self, key: Hashable, make: Callable[[], Step]) -> Ref:
+        self.steps.append(self.c.step(key, make))
+        return self.c.step_ref(len(self.steps) - 1)
 
     def matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
         """The elements of a whole operation's operands that matter to its results in a block.
@@ -210,12 +226,12 @@ class _One:
                 refs = tuple(self.refs[nodes.flat[n]] for n in places.values())
                 rest = None if len(places) == operand.size else self.array(operand)
                 operands.append(Part(tuple(places), refs, rest))
-            step = Whole(op, tuple(operands))
-            signature = (self.c.op_key[number], step.operands)
-            self.calls[number, owner] = self.append(step, signature)[1]
+            key = (self.c.op_key[number], tuple(operands))
+            make = functools.partial(Whole, op, tuple(operands))
+            self.calls[number, owner] = self.append(key, make)[1]
         call = self.calls[number, owner]
         element = Element(call, *_within([o.size for o in op.outputs], self.c.place[node]))
-        return self.append(element, (-1, *element))
+        return self.append((-1, *element), lambda: element)
 
 
 def _within(sizes: list[int], place: int) -> tuple[int, int]:
@@ -326,15 +342,16 @@ def cut(structure: Any) -> list[Cut]:
     for members in alike.values():
         outside = np.array([ones[k].outside for k in members], int).reshape(len(members), -1)
         is_read = (structure.owner[outside] >= 0).any(0)
-        program = _program(ones[members[0]], is_read, structure.graph)
+        program = _program(ones[members[0]], is_read)
         for k, nodes in zip(members, outside, strict=True):
             read, given = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
             cuts[k] = Cut(program, read, given, tuple(ones[k].arrays), tuple(ones[k].left))
     return cuts
 
 
-def _program(one: _One, is_read: np.ndarray, graph: Any) -> Program:
+def _program(one: _One, is_read: np.ndarray) -> Program:
     """The program of a block, with what comes from outside parted into read and given."""
+    graph = one.c.graph
     numbers = np.where(is_read, np.cumsum(is_read), np.cumsum(~is_read)) - 1
     into = [
         (Where.READ if read else Where.GIVEN, n)
@@ -359,7 +376,7 @@ def _program(one: _One, is_read: np.ndarray, graph: Any) -> Program:
 
     return Program(
         size=len(one.own),
-        steps=tuple(step(s) for s in one.steps),
+        steps=tuple(step(one.c.steps[n]) for n in one.steps),
         residual=tuple(parted(r) for r in one.residual),
         leaves=tuple(parted(r) for r in one.leaves),
         read_dtypes=tuple(graph.dtypes[graph.kind[n]] for n in np.array(one.outside, int)[is_read]),

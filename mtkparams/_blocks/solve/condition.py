@@ -85,8 +85,9 @@ def close_bound(
         weight, now = _bound(*size, jnp.maximum(weight, tol.tiny**0.5))
         return weight, jnp.minimum(bound, now)
 
-    first = _bound(*size, _weight(matrix, tol))
-    return lax.fori_loop(0, _IMPROVEMENTS, again, first)[1]
+    first = _weight(matrix, tol)
+    none = jnp.full_like(first[0], jnp.inf)
+    return lax.fori_loop(0, 1 + _IMPROVEMENTS, again, (first, none))[1]
 
 
 def _weight(matrix: Array, tol: Tolerances) -> Array:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .condition import close_bound, condition_of, quick_bound, row_scale, units_of
 from .doubt import doubtful, rounding_level
 from .settings import Tolerances
-from .small_linear import inverse, times
+from .small_linear import inverse, solve_positive, times
 
 SOLVED, FAILED, BLOCKED, SINGULAR, READS_SINGULAR = range(5)
 
@@ -374,23 +374,22 @@ def _carefully(
     """Steps and condition numbers where a step is damped, or a matrix perhaps singular."""
     if len(scaled) > 1:
         condition = close_bound(inverted, scaled, tol)
-    matrix, right = _damped(scaled, residual, damping, units)
-    return choose(damping > 0, times(inverse(matrix), right), step), condition
+    slow = _damped(scaled, residual, jnp.where(damping > 0, damping, 1), units)
+    return choose(damping > 0, slow, step), condition
 
 
-def _damped(jacobian: Array, residual: Array, damping: Array, units: Array) -> tuple[Array, Array]:
-    """The system of Levenberg and Marquardt where there is damping, in units of each unknown."""
+def _damped(jacobian: Array, residual: Array, damping: Array, units: Array) -> Array:
+    """The step of Levenberg and Marquardt, in units of each unknown."""
     length = jnp.sqrt(jnp.sum(jacobian**2, 0))
     # An unknown that has next to no influence here is not sent far away for it.
     least = 1e-4 * jnp.max(length * units, 0, keepdims=True) / jnp.where(units > 0, units, jnp.inf)
     length = jnp.maximum(length, least)
     length = jnp.where(length > 0, length, 1)
     even = jacobian / length[None]
-    normal = jnp.einsum("kib,kjb->ijb", even, even)
     slope = jnp.sum(even * residual[:, None], 0)
-    eye = jnp.eye(normal.shape[0], dtype=normal.dtype)[:, :, None]
-    matrix = (normal + eye * damping[None, None]) * length[None]
-    return choose(damping > 0, matrix, jacobian), choose(damping > 0, slope, residual)
+    eye = jnp.eye(len(jacobian), dtype=jacobian.dtype)[:, :, None]
+    normal = jnp.sum(even[:, :, None] * even[:, None], 0) + eye * damping[None, None]
+    return solve_positive(normal, slope) / length
 
 
 def choose(mask: Bool[Array, " batch"], yes: Array, no: Array) -> Array:
