@@ -7,9 +7,14 @@ unless the page itself turns float64 on. Docstrings run in float64. Both run in 
 mtkparams is not imported here: the option `--jaxtyping-packages` has to see its first import.
 """
 
+import collections
+import ctypes
 import doctest
+import gc
 import os
+import pathlib
 import re
+import resource
 
 import jax
 import pytest
@@ -69,3 +74,51 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.suffix == ".md" or solving.intersection(item.path.parts):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Programs that one file compiled are of little use to the next, and take gigabytes in the end."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    # The C library of Linux keeps what was freed unless it is asked.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def memory():
+    """How much memory this process holds now, in MB; where nobody tells, the most that it held."""
+    status = pathlib.Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    report.memory = memory()
+    return report
+
+
+COSTS = collections.defaultdict(lambda: [0, 0.0, 0.0])
+
+
+def pytest_runtest_logreport(report):
+    """Of each chapter: tests, seconds, and the most memory that a process held. Workers send theirs here."""
+    parts = pathlib.PurePosixPath(report.nodeid.partition("::")[0]).parts
+    cost = COSTS["/".join(parts[: max(1, min(2, len(parts) - 1))])]
+    cost[0] += report.when == "call"
+    cost[1] += report.duration
+    cost[2] = max(cost[2], getattr(report, "memory", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not COSTS:
+        return
+    terminalreporter.section("what it cost, by chapter")
+    for chapter, (count, seconds, most) in sorted(COSTS.items(), key=lambda item: -item[1][1]):
+        line = f"{seconds:8.0f} s {most:7.0f} MB {count:6d}  {chapter}"
+        terminalreporter.write_line(line)
