@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if not options.quiet:
         print("Compiling, then fitting 8 parameters to 42 observations.", flush=True)
-    with _progress(options.quiet) as callback:
-        result = demo.fit(steps=options.steps, callback=callback)
+    with _progress(options.quiet) as watch:
+        result = demo.fit(steps=options.steps, watch=watch)
     print(demo.report(result))
     if options.no_plot:
         return 0
@@ -72,7 +72,7 @@ def _positive(text: str) -> int:
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
-    """A callback that moves a progress bar; `None` where none is wanted or tqdm is missing."""
+    """A function that moves a progress bar; `None` where none is wanted or tqdm is missing."""
     if quiet:
         yield None
         return
@@ -84,11 +84,11 @@ def _progress(quiet: bool) -> Iterator[Callable[[Any], None] | None]:
         return
     with tqdm(unit="step") as bar:
 
-        def callback(status: Any) -> None:
+        def watch(status: Any) -> None:
             bar.set_postfix_str(f"loss {status.best_loss:.4f}", refresh=False)
             bar.update(status.steps - bar.n)
 
-        yield callback
+        yield watch
 
 
 if __name__ == "__main__":

@@ -1,30 +1,25 @@
 """Learning a model from data: a function of one vector, its minimum, and how sure that is."""
 
 from .answer.bands import Band as Band
-from .answer.bands import bands as bands
 from .answer.estimate import Estimate as Estimate
 from .answer.estimate import fisher_information as fisher_information
-from .answer.estimate import propagate as propagate
 from .answer.estimate import uncertainty as uncertainty
-from .answer.plots import plot as plot
-from .answer.plots import plot_correlation as plot_correlation
-from .answer.plots import plot_profiles as plot_profiles
-from .answer.plots import plot_trace as plot_trace
-from .answer.plots import plot_waterfall as plot_waterfall
 from .answer.profile import Profile as Profile
 from .answer.profile import Profiles as Profiles
-from .answer.profile import profile as profile
 from .answer.report import Report as Report
 from .answer.result import FitResult as FitResult
 from .answer.uncertainty import Uncertainty as Uncertainty
+from .file import load as load
+from .file import save as save
 from .fit import fit as fit
 from .fit import least_squares as least_squares
 from .fit import minimise as minimise
-from .keep import load as load
-from .keep import save as save
 from .objective.noise import LogNormal as LogNormal
 from .objective.noise import Normal as Normal
 from .objective.objective import Objective as Objective
 from .objective.objective import objective as objective
-from .search.host_loop import Status as Status
-from .search.starts import Starts as Starts
+from .options import Checkpoint as Checkpoint
+from .options import Starts as Starts
+from .options import Status as Status
+from .options import Watch as Watch
+from .search.starts import StartTable as StartTable

@@ -6,67 +6,91 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict, Unpack
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from .._parameters import MTKParameters, Tunable
 from .._problems import ODEProblem
 from .._text import counted
 from ..errors import FitError, KindError
 from .answer.result import FitResult
-from .objective.objective import Mode, Objective, objective, of_loss, of_residuals
-from .search.checkpoint import Checkpoint, about_run
-from .search.coordinates import Coordinates, Landscape
-from .search.host_loop import Status, Watch
-from .search.loop import MESSAGES, START_FAILED
-from .search.methods import describe, method_of
+from .objective.objective import (
+    Free,
+    Mode,
+    Objective,
+    ObjectiveOptions,
+    objective,
+    of_loss,
+    of_residuals,
+)
+from .options import (
+    Checkpoint,
+    Starts,
+    StartValues,
+    Status,
+    Watch,
+    check_positive,
+    names_checked,
+)
+from .search.checkpoint import CheckpointFolder, about_run
+from .search.coordinates import Coordinates, Kind, Landscape
+from .search.host_loop import Listeners
+from .search.loop import MESSAGES, START_FAILED, Run
+from .search.methods import Method, describe, method_of
 from .search.progress import progress_bar
 from .search.search import Search
-from .search.starts import Starts, starting_values
-
-_STEPS = 1000
+from .search.starts import StartTable, starting_values
 
 
+class SearchOptions(TypedDict, total=False):
+    """How to search, as `mtk.fitting.fit` describes it."""
+
+    method: Method | None
+    steps: int
+    coordinates: Kind
+    tol: float | int | None
+    patience: int | None
+    starts: Starts | int | StartValues | None
+    checkpoint: Checkpoint | str | os.PathLike[str] | None
+    watch: Watch | Callable[[Status], object] | None
+    progress: bool
+    throw: bool
+
+
+@names_checked(ObjectiveOptions)
 def fit(
     problem: ODEProblem | Objective,
-    data: Any = None,
+    data: object = None,
     *,
-    free: Any = Tunable,
-    method: Any = None,
-    steps: int | None = None,
-    coordinates: str = "free",
-    tol: float | None = None,
+    method: Method | None = None,
+    steps: int = 1000,
+    coordinates: Kind = "free",
+    tol: float | int | None = None,
     patience: int | None = None,
+    starts: Starts | int | StartValues | None = None,
+    checkpoint: Checkpoint | str | os.PathLike[str] | None = None,
+    watch: Watch | Callable[[Status], object] | None = None,
     progress: bool = False,
-    callback: Callable[[Status], Any] | None = None,
-    every: int = 1,
-    starts: Any = None,
-    seed: int = 0,
-    sampler: str = "sobol",
-    batch: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 100,
     throw: bool = True,
-    **options: Any,
+    **options: Unpack[ObjectiveOptions],
 ) -> FitResult:
     """The values of free parameters that fit data best, from the values that the problem has.
 
     **Main arguments:**
 
     - `problem`: the model, or an objective made before.
-    - `data`, `free`, and all other options: as in `mtk.fitting.objective`.
+    - `data`, `free`, `noise` and all other options: as in `mtk.fitting.objective`.
     - `method`: how to search. `None`: Levenberg-Marquardt for least squares, BFGS otherwise. Or a
       transformation of optax; `{name: learning rate}` with `...` for the others; a solver of
       optimistix; the name of a method of `scipy.optimize`, such as `"L-BFGS-B"` or `"trf"`.
-    - `steps`: at most so many, of scipy evaluations; 1000 by default.
-    - `starts`: fit from many starts at once, `result.starts` being the table of all. A number, the
-      first being the present values and the others drawn from priors, or from bounds (of their
-      logarithm where the scale is logarithmic, or bounds are more than a factor of 100 apart);
-      values by name, arrays of shape `(starts, ...)`; or an array of shape `(starts, n)`.
+    - `steps`: at most so many, of scipy evaluations.
+    - `starts`: fit from many starts at once, `result.starts` being the table of all: a number, values
+      by name, an array of shape `(starts, n)`, or `mtk.fitting.Starts(..., seed=1)`.
 
     **Other arguments:**
 
@@ -75,17 +99,17 @@ def fit(
       methods of scipy get them.
     - `tol`: where the default methods stop; by default the root of the float's precision.
     - `patience`: stop after so many steps without improvement.
+    - `checkpoint`: a folder in which the fit keeps itself, or `mtk.fitting.Checkpoint(folder, every=20)`.
+      The same call goes on from there, after a kill too, and ends with the same bits as without it.
+    - `watch`: a function that is called with a `Status` after every step and stops the fit by
+      returning `True`, or `mtk.fitting.Watch(function, every=10)`.
     - `progress`: show a bar with the loss and the least loss (needs tqdm).
-    - `callback`: called with a `Status` after every `every` steps; it stops the fit by returning
-      `True`.
-    - `seed`, `sampler`: of drawn starts, `"sobol"` or `"latin"` (hypercube).
-    - `batch`: how many starts are computed at once, 256 by default: memory grows with it.
-    - `checkpoint`: a folder in which the fit keeps itself after every `checkpoint_every` steps. The
-      same call goes on from there, after a kill too, and ends with the same bits as without it.
     - `throw`: raise `FitError` if the objective cannot be computed at the start. Whatever fails
       later is a step not made, and counted.
 
     Ctrl-C ends the fit, and what was found so far is the result.
+
+    **Raises:** `KindError` for an option that there is not, with the nearest one.
 
     !!! Example
 
@@ -101,39 +125,57 @@ def fit(
         >>> round(result["k"].item(), 4)
         2.5
     """
-    if isinstance(problem, Objective):
-        if data is not None or options or free is not Tunable:
-            raise KindError("An objective has its data and names: give those to objective(...).")
-        found = problem
-    else:
-        found = objective(problem, data, free=free, **options)
-    return run_fit(
-        found,
-        method=method,
-        steps=steps,
-        coordinates=coordinates,
-        tol=tol,
+    began = time.perf_counter()
+    check_positive("steps=", steps, "steps")
+    if patience is not None:
+        check_positive("patience=", patience, "steps")
+    starts, checkpoint = Starts.of(starts), Checkpoint.of(checkpoint)
+    watch = Watch.of(watch, progress)
+    if not isinstance(problem, Objective):
+        problem = objective(problem, data, **options)
+    elif data is not None or options:
+        raise KindError("An objective has its data and names: give those to objective(...).")
+    if tol is None:
+        tol = float(np.sqrt(np.finfo(problem.start.dtype).eps))
+    landscape = Landscape(problem, Coordinates.of(problem, coordinates))
+    optimizer = method_of(method, problem, tol)
+    folder = None
+    if checkpoint is not None:
+        about = about_run(optimizer, describe(optimizer, method), landscape, steps, patience)
+        folder = CheckpointFolder(checkpoint.folder, checkpoint.every, about)
+    search = Search(
+        method=optimizer,
+        landscape=landscape,
+        limit=steps,
         patience=patience,
-        progress=progress,
-        callback=callback,
-        every=every,
-        starts=starts,
-        seed=seed,
-        sampler=sampler,
-        batch=batch,
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        throw=throw,
+        tol=tol,
+        listeners=Listeners(watch, progress_bar(steps) if watch.progress else None, folder),
     )
+    with contextlib.nullcontext() if folder is None else folder:
+        if starts is None:
+            v = np.asarray(problem.start)[None]
+            run, losses = search.from_one(v[0])
+            runs = jax.tree.map(lambda x: np.asarray(x)[None], eqx.filter(run, eqx.is_array))
+            losses = losses[None]
+        else:
+            v = starting_values(problem, starts)
+            runs, losses = search.from_many(v, starts.batch)
+    result = _result(
+        search, v, runs, losses, describe(optimizer, method), starts is not None, began
+    )
+    if throw and result.code == START_FAILED:
+        raise FitError(_why(result))
+    return result
 
 
+@names_checked(SearchOptions)
 def least_squares(
-    residuals: Callable[[MTKParameters], Any],
+    residuals: Callable[[MTKParameters], ArrayLike],
     p: MTKParameters,
     *,
-    free: Any = Tunable,
+    free: Free = Tunable,
     mode: Mode | None = None,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> FitResult:
     """The values of free parameters that make the sum of squared residuals least.
 
@@ -143,7 +185,7 @@ def least_squares(
     - `p`: the parameters, at the values where the fit starts.
     - `free`: what may change: names and portions.
     - `mode`: how to differentiate, `"forward"` (default) or `"reverse"`.
-    - `options`: as in `mtk.fitting.fit`.
+    - `options`: `method`, `steps`, `starts` and all others of `mtk.fitting.fit` that say how to search.
 
     !!! Example
 
@@ -154,16 +196,17 @@ def least_squares(
         >>> [round(value, 4) for value in result.v.tolist()]
         [2.0, 1.0]
     """
-    return run_fit(of_residuals(residuals, p, free, mode), **options)
+    return fit(of_residuals(residuals, p, free, mode), **options)
 
 
+@names_checked(SearchOptions)
 def minimise(
-    loss: Callable[[MTKParameters], Any],
+    loss: Callable[[MTKParameters], ArrayLike],
     p: MTKParameters,
     *,
-    free: Any = Tunable,
+    free: Free = Tunable,
     mode: Mode | None = None,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> FitResult:
     """The values of free parameters that make a loss least.
 
@@ -173,7 +216,7 @@ def minimise(
     - `p`: the parameters, at the values where the fit starts.
     - `free`: what may change: names and portions.
     - `mode`: how to differentiate, `"reverse"` (default) or `"forward"`.
-    - `options`: as in `mtk.fitting.fit`.
+    - `options`: `method`, `steps`, `starts` and all others of `mtk.fitting.fit` that say how to search.
 
     !!! Example
 
@@ -183,74 +226,19 @@ def minimise(
         >>> round(result["a"].item(), 4), result["b"].item()
         (3.0, 5.0)
     """
-    return run_fit(of_loss(loss, p, free, mode), **options)
-
-
-def run_fit(
-    objective: Objective,
-    *,
-    method: Any = None,
-    steps: int | None = None,
-    coordinates: str = "free",
-    tol: float | None = None,
-    patience: int | None = None,
-    progress: bool = False,
-    callback: Callable[[Status], Any] | None = None,
-    every: int = 1,
-    starts: Any = None,
-    seed: int = 0,
-    sampler: str = "sobol",
-    batch: int | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_every: int = 100,
-    throw: bool = True,
-) -> FitResult:
-    """What `fit` says, for any objective."""
-    began = time.perf_counter()
-    if tol is None:
-        tol = float(np.sqrt(np.finfo(objective.start.dtype).eps))
-    limit = _STEPS if steps is None else steps
-    if not isinstance(limit, int) or limit < 1:
-        raise KindError(f"steps= is a positive number of steps, got {steps!r}.")
-    landscape = Landscape(objective, Coordinates.of(objective, coordinates))
-    chosen = method_of(method, objective, tol)
-    kept = None
-    if checkpoint is not None:
-        about = about_run(chosen, describe(chosen, method), landscape, limit, patience)
-        kept = Checkpoint(checkpoint, checkpoint_every, about)
-    bar = progress_bar(limit) if progress else None
-    search = Search(
-        method=chosen,
-        landscape=landscape,
-        limit=limit,
-        patience=patience,
-        tol=tol,
-        watch=Watch(callback, every, bar, kept),
-    )
-    with contextlib.nullcontext() if kept is None else kept:
-        if starts is None:
-            v = np.asarray(objective.start)[None]
-            run, losses = search.one(v[0])
-            runs = jax.tree.map(lambda x: np.asarray(x)[None], eqx.filter(run, eqx.is_array))
-            losses = losses[None]
-        else:
-            v = starting_values(objective, starts, seed, sampler)
-            runs, losses = search.many(v, 256 if batch is None else batch)
-    result = _result(search, v, runs, losses, method, starts is not None, began)
-    if throw and result.code == START_FAILED:
-        raise FitError(_why(result))
-    return result
+    return fit(of_loss(loss, p, free, mode), **options)
 
 
 def _result(
     search: Search,
     v: np.ndarray,
-    runs: Any,
+    runs: Run,
     losses: np.ndarray,
-    method: Any,
+    method: str,
     many: bool,
     began: float,
 ) -> FitResult:
+    """The result of runs with a leading axis, those that began at the natural values `v`."""
     landscape, objective = search.landscape, search.landscape.objective
     back = lambda z: np.asarray(landscape.coordinates.back(jnp.asarray(z)))
     ends = np.where(np.isfinite(runs.best_loss)[:, None], back(runs.best), v)
@@ -258,16 +246,7 @@ def _result(
     first = np.arange(runs.failed_at.shape[1])[None] < runs.failures[:, None]
     table = None
     if many:
-        table = Starts.ranked(
-            v=ends,
-            start=v,
-            loss=runs.best_loss,
-            code=runs.code,
-            evaluations=runs.evaluations,
-            failures=runs.failures,
-            z=runs.best,
-            labels=objective.labels,
-        )
+        table = StartTable.ranked(ends, v, runs, objective.labels)
     return FitResult(
         objective=objective,
         v=ends[best],
@@ -277,7 +256,7 @@ def _result(
         evaluations=int(runs.evaluations.sum()),
         failures=int(runs.failures.sum()),
         failed_at=back(runs.failed_at[first][: runs.failed_at.shape[1]]),
-        method=describe(search.method, method),
+        method=method,
         code=int(runs.code[best]),
         seconds=time.perf_counter() - began,
         starts=table,

@@ -18,6 +18,8 @@ from typing import Any
 from ..errors import FileError
 
 FORMAT = "mtkparams parameters"
+# Which call reads a format.
+READERS = {FORMAT: "mtk.io.load", "mtkparams fit": "mtk.fitting.load"}
 VERSION = 1
 _MARK = b"sha256:"
 _DIGITS = 64
@@ -66,6 +68,7 @@ def _check_version(header: Any, path: str, kind: str) -> None:
     if found != kind:
         raise FileError(
             f"{path} is a file of another kind: its header does not say {kind!r}, it says {found!r}."
+            + (f" {READERS[found]} reads it." if found in READERS else "")
         )
     version = header.get("version")
     if version != VERSION:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import diffrax
 
@@ -16,7 +15,7 @@ from ._model import SPECIES, problem
 def fit(
     start: mtk.MTKParameters | None = None,
     steps: int = 200,
-    callback: Callable[[mtk.fitting.Status], Any] | None = None,
+    watch: mtk.fitting.Watch | Callable[[mtk.fitting.Status], object] | None = None,
 ) -> mtk.fitting.FitResult:
     """The maximum of the likelihood near `start`, by BFGS on free coordinates.
 
@@ -24,7 +23,7 @@ def fit(
 
     - `start`: parameters as from `declare()`, which is the default, strictly inside their bounds.
     - `steps`: at most so many; from `declare()` 40 are enough.
-    - `callback`: called after each step, for progress.
+    - `watch`: called after each step, for progress.
     """
     data = pelts()
     model = problem()
@@ -36,7 +35,7 @@ def fit(
         free=[mtk.Tunable, mtk.Initials],
         noise={species: mtk.fitting.LogNormal(f"sigma_{species}") for species in SPECIES},
         steps=steps,
-        callback=callback,
+        watch=watch,
         solver=diffrax.Tsit5(),
         # At 1e-9 gradients agree with a reference to 1e-8, at 1e-7 only to 2e-6.
         rtol=1e-9,

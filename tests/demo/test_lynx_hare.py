@@ -172,7 +172,7 @@ def test_report_tells_estimates_and_what_is_published(fit):
 
 def test_short_fit_says_so_and_calls_back():
     seen = []
-    fit = demo.fit(steps=3, callback=lambda status: seen.append((status.steps, status.loss)))
+    fit = demo.fit(steps=3, watch=lambda status: seen.append((status.steps, status.loss)))
     assert [done for done, _ in seen] == [1, 2, 3]
     assert [loss for _, loss in seen] == fit.losses.tolist()
     assert not fit.converged

@@ -20,8 +20,7 @@ def fit(folder, **changed):
     arguments = {
         "method": optax.adam(optax.cosine_decay_schedule(rate, 300)),
         "steps": 300,
-        "checkpoint": folder,
-        "checkpoint_every": 7,
+        "checkpoint": None if folder is None else mtk.fitting.Checkpoint(folder, every=7),
         **changed,
     }
     loss = lambda p: (1 - p["a"]) ** 2 + factor * (p["b"] - p["a"] ** 2) ** 2
@@ -31,5 +30,5 @@ def fit(folder, **changed):
 if __name__ == "__main__":
     folder, out, pause = sys.argv[1:]
     # Slow enough to be killed anywhere: between steps, and while a file is written.
-    result = fit(folder, callback=lambda status: time.sleep(float(pause)), every=1)
+    result = fit(folder, watch=lambda status: time.sleep(float(pause)))
     np.savez(out, v=result.v, losses=result.losses, evaluations=result.evaluations)

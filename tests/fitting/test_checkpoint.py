@@ -1,4 +1,4 @@
-"""Checkpoints: bit for bit, atomic, of one run only."""
+"""CheckpointFolders: bit for bit, atomic, of one run only."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from mtkparams._fitting.search.checkpoint import Checkpoint, of_arrays, of_program, software
+from mtkparams._fitting.search.checkpoint import CheckpointFolder, of_arrays, of_program, software
 from mtkparams.errors import FileError, MismatchError, MismatchWarning
 
 ABOUT = {"free values": "a, b", "data": "1234", "software": "jax 1"}
@@ -32,11 +32,13 @@ def bits(tree):
 
 def test_round_trip_is_bit_for_bit(tmp_path):
     like = (state(), np.zeros(0), jnp.sin)
-    with Checkpoint(tmp_path / "run", 10, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path / "run", 10, ABOUT) as checkpoint:
         assert checkpoint.load(like) is None
         checkpoint.save(12, (state(1), np.arange(12.0), jnp.cos))
-    with Checkpoint(tmp_path / "run", 10, ABOUT) as again:
-        kept, losses, function = again.load(like)
+    with CheckpointFolder(tmp_path / "run", 10, ABOUT) as again:
+        state_and_more = again.load(like)
+    assert state_and_more is not None
+    kept, losses, function = state_and_more
     assert bits(kept) == bits(state(1))
     assert jax.tree.structure(kept) == jax.tree.structure(state(1))
     np.testing.assert_array_equal(losses, np.arange(12.0))  # grown
@@ -45,7 +47,7 @@ def test_round_trip_is_bit_for_bit(tmp_path):
 
 
 def test_parts_have_a_file_each(tmp_path):
-    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path, 1, ABOUT) as checkpoint:
         checkpoint.part(0).save(1, state(3))
         assert checkpoint.part(1).load(state()) is None
         assert bits(checkpoint.part(0).load(state())) == bits(state(3))
@@ -55,7 +57,7 @@ def test_parts_have_a_file_each(tmp_path):
 def test_equal_states_give_equal_bytes(tmp_path):
     contents = []
     for name in "ab":
-        with Checkpoint(tmp_path / name, 1, ABOUT) as checkpoint:
+        with CheckpointFolder(tmp_path / name, 1, ABOUT) as checkpoint:
             checkpoint.save(1, state())
             contents.append(checkpoint.path.read_bytes())
     assert contents[0] == contents[1]
@@ -73,19 +75,19 @@ def test_equal_states_give_equal_bytes(tmp_path):
     ],
 )
 def test_another_run_is_refused_and_told_why(tmp_path, change, text):
-    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path, 1, ABOUT) as checkpoint:
         checkpoint.save(1, state())
-    with Checkpoint(tmp_path, 1, {**ABOUT, **change}) as other:
+    with CheckpointFolder(tmp_path, 1, {**ABOUT, **change}) as other:
         with pytest.raises(MismatchError, match=text) as caught:
             other.load(state())
         assert caught.value.changed == tuple(change)
         assert re.search("Give another folder, or delete", str(caught.value))
         # Refusing leaves it as it was.
-        assert Checkpoint(tmp_path, 1, ABOUT).load(state()) is not None
+        assert CheckpointFolder(tmp_path, 1, ABOUT).load(state()) is not None
 
 
 def test_another_state_is_refused(tmp_path):
-    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path, 1, ABOUT) as checkpoint:
         checkpoint.save(1, state())
         with pytest.raises(MismatchError, match=r"\['z'\].*float64.*float32"):
             checkpoint.load({**state(), "z": jnp.zeros(3, jnp.float32)})
@@ -94,15 +96,15 @@ def test_another_state_is_refused(tmp_path):
 
 
 def test_other_software_is_a_warning(tmp_path):
-    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path, 1, ABOUT) as checkpoint:
         checkpoint.save(1, state())
-    with Checkpoint(tmp_path, 1, {**ABOUT, "software": "jax 2"}) as other:
+    with CheckpointFolder(tmp_path, 1, {**ABOUT, "software": "jax 2"}) as other:
         with pytest.warns(MismatchWarning, match="with jax 1, and this is jax 2.*last digits"):
             assert other.load(state()) is not None
 
 
 def test_damage_and_other_files_are_errors(tmp_path):
-    with Checkpoint(tmp_path, 1, ABOUT) as checkpoint:
+    with CheckpointFolder(tmp_path, 1, ABOUT) as checkpoint:
         checkpoint.save(1, state())
         content = checkpoint.path.read_bytes()
         checkpoint.path.write_bytes(content[: len(content) // 2])
@@ -120,16 +122,16 @@ def test_damage_and_other_files_are_errors(tmp_path):
 
 def test_two_processes_cannot_share_a_folder(tmp_path):
     pytest.importorskip("fcntl")
-    with Checkpoint(tmp_path, 1, ABOUT):
+    with CheckpointFolder(tmp_path, 1, ABOUT):
         with pytest.raises(FileError, match="Another process uses the checkpoint folder"):
-            Checkpoint(tmp_path, 1, ABOUT).__enter__()
-    with Checkpoint(tmp_path, 1, ABOUT):
+            CheckpointFolder(tmp_path, 1, ABOUT).__enter__()
+    with CheckpointFolder(tmp_path, 1, ABOUT):
         pass
 
 
 def test_halves_of_files_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / ".mtkparams-0123.tmp").write_bytes(b"half")
-    with Checkpoint(tmp_path, 1, ABOUT):
+    with CheckpointFolder(tmp_path, 1, ABOUT):
         assert [p.name for p in tmp_path.iterdir()] == [".lock"]
 
 

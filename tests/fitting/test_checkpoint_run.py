@@ -25,18 +25,18 @@ def bits(result):
 
 @pytest.fixture(scope="module")
 def uninterrupted():
-    return bits(fit(None, checkpoint=None))
+    return bits(fit(None))
 
 
 def stopped(folder, at, error=None):
     """A run that ends after `at` steps as if its process died: without a word to the checkpoint."""
 
-    def callback(status):
+    def told(status):
         if status.steps >= at:
             raise error or RuntimeError("dies here")
 
     with pytest.raises(RuntimeError, match="dies here"):
-        fit(folder, callback=callback, every=1)
+        fit(folder, watch=told)
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, uninterrupted):
     stopped(tmp_path, 41)  # and again, before the next checkpoint
     stopped(tmp_path, 200)
     seen = []
-    result = fit(tmp_path, callback=lambda status: seen.append(status.steps), every=1)
+    result = fit(tmp_path, watch=lambda status: seen.append(status.steps))
     assert seen[0] == 197  # after step 196, a multiple of 7
     assert bits(result) == uninterrupted
 
@@ -53,16 +53,16 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, uninterrupted):
 def test_a_run_that_is_done_is_not_made_again(tmp_path, uninterrupted):
     assert bits(fit(tmp_path)) == uninterrupted
     seen = []
-    assert bits(fit(tmp_path, callback=seen.append, every=1)) == uninterrupted
+    assert bits(fit(tmp_path, watch=seen.append)) == uninterrupted
     assert not seen
 
 
 def test_ctrl_c_keeps_the_best_and_the_next_run_goes_on(tmp_path, uninterrupted):
-    def callback(status):
+    def told(status):
         if status.steps == 50:
             raise KeyboardInterrupt
 
-    result = fit(tmp_path, callback=callback, every=1)
+    result = fit(tmp_path, watch=told)
     assert "interrupted" in result.message
     assert len(result.losses) == 50
     assert bits(fit(tmp_path)) == uninterrupted
@@ -95,18 +95,18 @@ def test_a_method_that_cannot_be_kept_is_an_error(tmp_path):
 def test_many_starts_go_on_bit_for_bit(tmp_path):
     def many(folder, **options):
         values = {"a": np.linspace(-1.5, 1.5, 5), "b": np.linspace(2.0, -1.0, 5)}
-        return fit(folder, starts=values, batch=2, steps=40, **options)
+        return fit(folder, starts=mtk.fitting.Starts(values, batch=2), steps=40, **options)
 
-    whole = many(None, checkpoint=None)
+    whole = many(None)
 
-    def callback(status):
+    def told(status):
         calls.append(status.steps)
         if len(calls) == 61:  # in the second batch of two
             raise RuntimeError("dies here")
 
     calls = []
     with pytest.raises(RuntimeError, match="dies here"):
-        many(tmp_path, callback=callback, every=1)
+        many(tmp_path, watch=told)
     again = many(tmp_path)
     assert bits(again) == bits(whole)
     for name in ("v", "loss", "code", "evaluations"):

@@ -118,6 +118,7 @@ def test_of_a_hundred_starts_twenty_fail(start):
     values[bad, 0] = rng.uniform(2.5, 4.0, 20)
     result = mtk.fitting.least_squares(cliff_residuals, start, starts=values)
     table = result.starts
+    assert table is not None
     assert table.failed.sum() == 20
     assert set(table.number[table.failed]) == set(bad)
     np.testing.assert_allclose(table.v[~table.failed], np.tile([2.0, 4.0], (80, 1)), rtol=1e-5)

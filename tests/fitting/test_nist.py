@@ -34,6 +34,7 @@ def test_certified_parameters(name):
         return data.model([p[label] for label in mtk.labels(p)], data.x) - data.y
 
     result = mtk.fitting.least_squares(residuals, p, starts=STARTS[name])
+    assert result.starts is not None
     assert result.starts.code.tolist() == [1, 1], "both converged"
     for v in result.starts.v:
         np.testing.assert_allclose(v, data.certified, rtol=1e-6)
@@ -58,6 +59,7 @@ def test_certified_parameters_through_a_solve():
         rtol=1e-10,
         atol=1e-10,
     )
+    assert result.starts is not None
     for v in result.starts.v:
         np.testing.assert_allclose(v, data.certified, rtol=1e-6)
         np.testing.assert_allclose(standard_errors(result, v), data.errors, rtol=1e-5)
@@ -88,6 +90,7 @@ def test_three_exponentials_through_a_solve():
         rtol=1e-13,
         atol=1e-15,
     )
+    assert result.starts is not None
     rows = np.sort(result.starts.v.reshape(2, 3, 2), axis=1)  # the exponentials in any order
     expected = np.sort(data.certified.reshape(3, 2), axis=0)
     assert jnp.isfinite(result.starts.loss).all()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mtkparams as mtk
+from mtkparams._fitting.answer.plots import waterfall
 from mtkparams.errors import KindError
 
 pytest.importorskip("matplotlib")
@@ -41,25 +42,29 @@ def test_data_fit_band_and_residuals(fit, times):
 
 
 def test_trace_and_correlations(fit):
-    assert written(mtk.fitting.plot_trace(fit))
-    figure = mtk.fitting.plot_correlation(fit)
+    assert written(fit.plot_trace())
+    figure = fit.plot_correlation()
     assert written(figure)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == ["1.00", f"{fit.correlation[0, 1]:.2f}", f"{fit.correlation[0, 1]:.2f}", "1.00"]
 
 
 def test_profiles(fit):
-    found = fit.profile()
-    figure = mtk.fitting.plot_profiles(found)
+    figure = fit.profile().plot()
     assert written(figure)
     assert [axes.get_xlabel() for axes in figure.axes] == ["k", "gain"]
 
 
 def test_waterfall_counts_failures():
-    figure = mtk.fitting.plot_waterfall([2.0, 1.0, np.inf, 1.0, np.nan])
+    figure = waterfall(np.array([2.0, 1.0, np.inf, 1.0, np.nan]))
     assert written(figure)
     assert figure.axes[0].get_title(loc="left") == "5 starts, 2 of them failed"
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.0, 0.0, 1.0])
+
+
+def test_a_waterfall_needs_many_starts(fit):
+    with pytest.raises(KindError, match="this fit had one: give it starts=100"):
+        fit.plot_waterfall()
 
 
 def test_no_data_in_time_is_an_error():

@@ -13,6 +13,7 @@ import scipy.stats
 
 import mtkparams as mtk
 from mtkparams import errors
+from mtkparams._fitting.options import Starts
 from mtkparams._fitting.search.starts import starting_values
 
 # x' = k x^2 from 1 is infinite at t = 1 / k: inside the time span for k above 0.5.
@@ -45,6 +46,7 @@ def test_of_a_hundred_solves_twenty_blow_up(problem):
         max_steps=500,
     )
     table = result.starts
+    assert table is not None
     assert table.failed.sum() == 20
     np.testing.assert_allclose(table.v[~table.failed], TRUE, rtol=1e-6)
     assert set(np.round(table.start[table.failed].ravel(), 12)) == set(np.round(bad, 12))
@@ -83,25 +85,25 @@ def three():
 
 @pytest.mark.parametrize("sampler", ["sobol", "latin"])
 def test_samples_fill_bounds_and_priors_evenly(three, sampler):
-    found = starting_values(three, 257, 0, sampler)
-    assert found.shape == (257, 3)
-    assert found[0].tolist() == [0.5, 1.0, 3.0]
-    even, wide, likely = found[1:].T
+    starts = Starts(257, sampler=sampler)
+    values = starting_values(three, starts)
+    assert values.shape == (257, 3)
+    assert values[0].tolist() == [0.5, 1.0, 3.0]
+    even, wide, likely = values[1:].T
     for cube in ((even + 1) / 2, (np.log10(wide) + 3) / 6, scipy.stats.norm(3.0, 0.5).cdf(likely)):
         # Each of 16 slices of equal probability has 16 points, as both samplers promise.
         counts, _ = np.histogram(cube, bins=16, range=(0.0, 1.0))
         assert counts.tolist() == [16] * 16
-    np.testing.assert_array_equal(found, starting_values(three, 257, 0, sampler))
-    assert (found[1:] != starting_values(three, 257, 1, sampler)[1:]).any()
+    np.testing.assert_array_equal(values, starting_values(three, starts))
+    others = starting_values(three, Starts(257, seed=1, sampler=sampler))
+    assert (values[1:] != others[1:]).any()
 
 
 def test_starts_that_do_not_fit(three):
-    with pytest.raises(errors.KindError, match="sampler= is 'sobol' or 'latin', got 'halton'"):
-        starting_values(three, 8, 0, "halton")
-    with pytest.raises(errors.KindError, match="positive number of starts, got 0"):
-        starting_values(three, 0, 0, "sobol")
     with pytest.raises(errors.ShapeError, match=r"a column for each of even, wide, likely"):
-        starting_values(three, np.ones((4, 2)), 0, "sobol")
+        starting_values(three, Starts(np.ones((4, 2))))
+    with pytest.raises(errors.ShapeError, match="arrays with as many starts each"):
+        starting_values(three, Starts({"even": np.zeros(3), "wide": np.ones(2)}))
 
 
 PROGRAM = """

@@ -89,13 +89,33 @@ def test_a_loss_has_no_errors_unless_it_is_a_likelihood():
     result = mtk.fitting.minimise(nll, p)
     with pytest.raises(KindError, match="likelihood=True"):
         _ = result.stderr
-    errors = mtk.fitting.uncertainty(result.objective, result.v, likelihood=True).stderr
+    errors = mtk.fitting.uncertainty(result.objective, result.v, likelihood=True)
     scatter = np.std(y)
-    assert errors["m"] == pytest.approx(scatter / np.sqrt(3), rel=1e-4)
-    assert errors["s"] == pytest.approx(scatter / np.sqrt(6), rel=1e-4)
+    assert errors.stderr["m"] == pytest.approx(scatter / np.sqrt(3), rel=1e-4)
+    assert errors.stderr["s"] == pytest.approx(scatter / np.sqrt(6), rel=1e-4)
+    estimate = result.estimate(lambda p: 2 * p.m, errors=errors)
+    assert estimate.stderr == pytest.approx(2 * scatter / np.sqrt(3), rel=1e-4)
+    # With the best scatter for each mean the loss rises by 3/2 log(1 + (m - mean)^2 / scatter^2).
+    half = scatter * np.sqrt(np.exp(2 / 3 * 1.9207294103470622) - 1)
+    low, high = result.profile("m", errors=errors).interval["m"]
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-3)
     assert "± error" not in str(result.report())
     with pytest.raises(KindError, match="takes the noise from the residuals"):
         mtk.fitting.uncertainty(result.objective, result.v, likelihood=True, scale=True)
+
+
+def test_values_from_elsewhere_have_all_that_a_fit_has(misra1a):
+    result = mtk.fitting.FitResult.at(misra1a.objective, misra1a.v.tolist())
+    assert result.stderr == misra1a.stderr
+    assert result.profile("b1").interval == misra1a.profile("b1").interval
+    assert result.loss == pytest.approx(misra1a.loss, rel=1e-12)
+    text = str(result.report())
+    assert text.startswith("Least squares by a search of your own\nNo search was made here.\n")
+    assert "238.94" in text
+    assert result.success
+    nowhere = mtk.fitting.FitResult.at(misra1a.objective, [np.nan, 1.0])
+    assert not nowhere.success
+    assert nowhere.failures == len(nowhere.failed_at) == 1
 
 
 def test_errors_of_what_is_computed_from_the_values(misra1a):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,8 @@ from jaxtyping import Array
 from scipy import stats
 
 from ...errors import KindError
-from ..objective.experiment import Experiment
+from ..objective.experiment import Experiment, Spec
+from ..objective.forward import Vector
 from ..objective.likelihood import OfData
 from ..objective.objective import Objective
 from .uncertainty import Uncertainty
@@ -38,46 +37,41 @@ class Band(eqx.Module):
 
 
 def bands(
-    objective: Objective, v: Any, errors: Uncertainty, ts: Any = None, level: float = 0.95
+    objective: Objective,
+    v: np.ndarray,
+    errors: Uncertainty,
+    ts: Vector | None,
+    level: float,
 ) -> dict[str, dict[str, Band]]:
-    """The fitted curves behind all data columns, by condition and column.
-
-    **Arguments:**
-
-    - `objective`, `v`, `errors`: of the fit.
-    - `ts`: times inside of the time span, in the order of the solve; by default 200 from the start to
-      the last data of each condition.
-    - `level`: of the bands. With a scatter that was read off the residuals they are those of
-      Student's t.
-    """
+    """What `FitResult.bands` says."""
     target = objective.target
     if not isinstance(target, OfData):
         raise KindError("Bands are those of a model with data in time, mtk.fitting.objective(...).")
     middle = 0.5 + level / 2
     wide = stats.t.ppf(middle, errors.freedom) if errors.scaled else stats.norm.ppf(middle)
-    found: dict[str, dict[str, Band]] = {}
+    band_of: dict[str, dict[str, Band]] = {}
     for number, experiment in enumerate(target.experiments):
         asked = _times(experiment, ts)
         there = eqx.tree_at(lambda e: e.ts, experiment, jnp.asarray(asked, experiment.ts.dtype))
         values, slopes = _curves(there, target.layout.specs[number], jnp.asarray(v))
-        for one in target.layout.series:
-            if one.experiment != number:
+        for series in target.layout.series:
+            if series.experiment != number:
                 continue
-            row = experiment.conditions.index(one.condition)
-            spec = target.layout.specs[number].index(one.spec)
+            row = experiment.conditions.index(series.condition)
+            spec = target.layout.specs[number].index(series.spec)
             value = np.asarray(values[spec][row])
             stderr = errors.errors(np.asarray(slopes[spec][row]))
             low, high = value - wide * stderr, value + wide * stderr
-            if one.log:  # the band of the logarithm: no curve below zero
+            if series.log:  # the band of the logarithm: no curve below zero
                 with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
                     factor = np.exp(wide * stderr / value)
                 low, high = value / factor, value * factor
             band = Band(np.asarray(asked[row]), value, stderr, low, high, level)
-            found.setdefault(one.condition, {})[one.name] = band
-    return found
+            band_of.setdefault(series.condition, {})[series.name] = band
+    return band_of
 
 
-def _times(experiment: Experiment, ts: Any) -> np.ndarray:
+def _times(experiment: Experiment, ts: Vector | None) -> np.ndarray:
     conditions = len(experiment.conditions)
     if ts is not None:
         return np.tile(np.asarray(ts, float), (conditions, 1))
@@ -87,7 +81,7 @@ def _times(experiment: Experiment, ts: Any) -> np.ndarray:
 
 @eqx.filter_jit
 def _curves(
-    experiment: Experiment, specs: tuple[Any, ...], v: Array
+    experiment: Experiment, specs: tuple[Spec, ...], v: Array
 ) -> tuple[list[Array], list[Array]]:
     def read(v: Array) -> list[Array]:
         return experiment.read(v, specs, True)

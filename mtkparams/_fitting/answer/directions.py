@@ -69,9 +69,9 @@ def _sparse(rows: np.ndarray) -> np.ndarray:
         rest = np.abs(np.delete(rows, taken, axis=0))
         if not rest.size or rest.max() == 0:
             break
-        left = [i for i in range(rows.shape[0]) if i not in taken]
+        others = [i for i in range(rows.shape[0]) if i not in taken]
         i, j = np.unravel_index(rest.argmax(), rest.shape)
-        pivot = left[int(i)]
+        pivot = others[int(i)]
         rows[pivot] /= rows[pivot, j]
         for other in range(rows.shape[0]):
             if other != pivot:
@@ -89,19 +89,19 @@ def _named(
     if at.size == 1:
         text = f"{names[0]} has no influence on the data"
         return Direction(names, vector, "no influence", (), text)
-    own = values[at]
-    if (own != 0).all():
-        powers = _integers(vector[at] / own)
+    changed = values[at]
+    if (changed != 0).all():
+        powers = _integers(vector[at] / changed)
         if powers is not None and _holds(model, values, at, lambda x: x * _factors(powers)):
             return _said(names, vector, "product", _products(names, powers))
     steps = _integers(vector[at])
     if steps is not None:
         # A tenth of the values, in the entry that is largest for its step.
-        size = np.abs(own / steps).max()
+        size = np.abs(changed / steps).max()
         shift = _FAR * (size if size > 0 else 1.0) * steps
         if _holds(model, values, at, lambda x: x + shift):
             return _said(names, vector, "sum", _sums(names, steps))
-    return _trade_off(names, vector, own)
+    return _trade_off(names, vector, changed)
 
 
 def _holds(
@@ -118,17 +118,19 @@ def _holds(
     if model is None:
         return True
 
-    def of(own: np.ndarray) -> np.ndarray:
+    def of(start: np.ndarray) -> np.ndarray:
         changed = values.copy()
-        changed[at] = own
+        changed[at] = start
         return np.asarray(model(changed))
 
-    own = values[at]
-    beside = own.copy()
-    beside[0] += 0.7 * _FAR * (abs(own[0]) if own[0] else 1.0)
-    before = [of(own), of(beside)]
+    start = values[at]
+    beside = start.copy()
+    beside[0] += 0.7 * _FAR * (abs(start[0]) if start[0] else 1.0)
+    before = [of(start), of(beside)]
     alone = np.linalg.norm(before[1] - before[0])
-    changes = [np.linalg.norm(of(moved(x)) - y) for x, y in zip((own, beside), before, strict=True)]
+    changes = [
+        np.linalg.norm(of(moved(x)) - y) for x, y in zip((start, beside), before, strict=True)
+    ]
     return bool(np.isfinite(changes).all() and max(changes) <= _SAME * alone)
 
 
@@ -148,10 +150,10 @@ def _integers(x: np.ndarray) -> np.ndarray | None:
 
 def _products(names: tuple[str, ...], powers: np.ndarray) -> tuple[str, ...]:
     """The products of powers that stay the same where each entry grows by its power of a factor."""
-    one = _odd_one(powers)
+    shared = _odd_one(powers)
     return tuple(
         _product(names[i], names[j], int(powers[j]), int(-powers[i]))
-        for i, j in _pairs(one, len(names))
+        for i, j in _pairs(shared, len(names))
     )
 
 
@@ -166,9 +168,10 @@ def _product(a: str, b: str, power_a: int, power_b: int) -> str:
 
 def _sums(names: tuple[str, ...], steps: np.ndarray) -> tuple[str, ...]:
     """The linear combinations that stay the same where each entry goes its step."""
-    one = _odd_one(steps)
+    shared = _odd_one(steps)
     return tuple(
-        _sum(names[i], names[j], int(steps[j]), int(-steps[i])) for i, j in _pairs(one, len(names))
+        _sum(names[i], names[j], int(steps[j]), int(-steps[i]))
+        for i, j in _pairs(shared, len(names))
     )
 
 
@@ -181,9 +184,9 @@ def _sum(a: str, b: str, times_a: int, times_b: int) -> str:
     return f"{times(a, times_a)} {'+' if times_b > 0 else '-'} {times(b, abs(times_b))}"
 
 
-def _pairs(one: int, count: int) -> list[tuple[int, int]]:
+def _pairs(shared: int, count: int) -> list[tuple[int, int]]:
     """The entry `one` with each other, in the order in which they are declared."""
-    return [(min(i, one), max(i, one)) for i in range(count) if i != one]
+    return [(min(i, shared), max(i, shared)) for i in range(count) if i != shared]
 
 
 def _odd_one(numbers: np.ndarray) -> int:
@@ -213,10 +216,10 @@ def _said(
     return Direction(names, vector, kind, determined, text)
 
 
-def _trade_off(names: tuple[str, ...], vector: np.ndarray, own: np.ndarray) -> Direction:
+def _trade_off(names: tuple[str, ...], vector: np.ndarray, changed: np.ndarray) -> Direction:
     change = vector[vector != 0]
-    relative = (own != 0).all()
-    change = change / own if relative else change
+    relative = (changed != 0).all()
+    change = change / changed if relative else change
     change = change / np.abs(change).max()
     terms = ", ".join(
         f"{name} by {part:+.3g}{' %' if relative else ''}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ...errors import KindError
+from ..objective.forward import Vector
 from ..objective.likelihood import OfData
 from ..objective.objective import Objective
 from .format import pair
@@ -27,8 +27,8 @@ class Estimate(eqx.Module):
     - `value`, `stderr`: an infinite error says that the data do not determine the value.
     """
 
-    value: Any
-    stderr: Any
+    value: PyTree
+    stderr: PyTree
 
     def __str__(self) -> str:
         if isinstance(self.value, float):
@@ -39,17 +39,20 @@ class Estimate(eqx.Module):
 
 def uncertainty(
     objective: Objective,
-    v: Any,
+    v: Vector,
     *,
     scale: bool | None = None,
     likelihood: bool = False,
-    start: Any = None,
+    start: Vector | None = None,
 ) -> Uncertainty:
     """How well the data determine the values at `v`, a minimum of the objective.
 
+    `result.uncertainty` is that of a fit; this is for other values, another variance of the noise, or
+    a loss that is a likelihood.
+
     Least squares: `variance * inverse(J.T @ J)` with the Jacobian `J` of the weighted residuals, by
     its singular values. A likelihood: the inverse of the Hessian of its negative logarithm, priors
-    included. Both are asymptotic; `mtk.fitting.profile` asks the likelihood itself.
+    included. Both are asymptotic; `result.profile` asks the likelihood itself.
 
     **Arguments:**
 
@@ -114,7 +117,7 @@ def uncertainty(
 
 
 def fisher_information(
-    objective: Objective, v: Any, *, likelihood: bool = False
+    objective: Objective, v: Vector, *, likelihood: bool = False
 ) -> Float[Array, "n n"]:
     """The observed Fisher information at `v`, shape `(n, n)`; it can be traced and differentiated.
 
@@ -146,28 +149,20 @@ def fisher_information(
     return _hessian_and_slope(_forward(objective), v)[0]
 
 
-def propagate(objective: Objective, v: Any, errors: Uncertainty, spec: Any) -> Estimate:
-    """The value of anything that parameters give, with its standard error to first order.
+def propagate(objective: Objective, v: np.ndarray, errors: Uncertainty, spec: object) -> Estimate:
+    """What `FitResult.estimate` says."""
 
-    **Arguments:**
-
-    - `objective`, `v`, `errors`: of the fit.
-    - `spec`: what `p[spec]` takes: a name, also of a dependent parameter, a function
-      `lambda p: p.a * p.b`, or a list or dictionary of those.
-    """
-
-    def read(v: Array) -> Any:
+    def read(v: Array) -> PyTree:
         return jax.tree.map(jnp.asarray, objective.parameters(v)[spec])
 
-    v = jnp.asarray(v)
-    value = read(v)
-    gradients = jax.tree.map(np.asarray, jax.jacfwd(read)(v))
-    found = jax.tree.map(errors.errors, gradients)
+    value = read(jnp.asarray(v))
+    gradients = jax.tree.map(np.asarray, jax.jacfwd(read)(jnp.asarray(v)))
+    stderr = jax.tree.map(errors.errors, gradients)
     plain = lambda x: x.item() if np.ndim(x) == 0 else np.asarray(x)
-    return Estimate(jax.tree.map(plain, value), jax.tree.map(plain, found))
+    return Estimate(jax.tree.map(plain, value), jax.tree.map(plain, stderr))
 
 
-def curvature(objective: Objective, v: Any) -> np.ndarray:
+def curvature(objective: Objective, v: np.ndarray) -> np.ndarray:
     """`fisher_information` on the host, compiled once for all uses."""
     if objective.kind == "least_squares":
         jacobian = np.asarray(_residuals_and_jacobian(objective, jnp.asarray(v))[1])

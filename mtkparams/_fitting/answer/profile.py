@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import equinox as eqx
 import jax
@@ -15,9 +15,13 @@ from scipy import stats
 from ..._parameters import Initial, plain
 from ...errors import KindError, unknown_name
 from ..objective.objective import Objective
-from .estimate import curvature, uncertainty
+from .estimate import curvature
+from .plots import profile_panels
 from .uncertainty import Uncertainty
-from .walk import Box, Place, Side, walk
+from .walk import Answer, Box, Place, Side, Walk, walk
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Vectors of shape (walks, entries) to losses (walks,) and gradients (walks, entries).
 Evaluate: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -78,11 +82,18 @@ class Profiles(eqx.Module, Mapping):
         """The two ends of each confidence interval, by name."""
         return {label: profile.interval for label, profile in self.profiles.items()}
 
+    def plot(self) -> Figure:
+        """A picture of the profiles, with the ends of the confidence intervals.
+
+        **Returns:** a `matplotlib.figure.Figure`; `ModuleNotFoundError` without matplotlib.
+        """
+        return profile_panels(tuple(self.profiles.values()))
+
     def __str__(self) -> str:
         rows = [("", f"{self.level:.4g} from", "to", "")]
-        for label, one in self.profiles.items():
-            low, high = (f"{end:.6g}" for end in one.interval)
-            sides = zip(("lower end", "upper end"), one.reasons, strict=True)
+        for label, profile in self.profiles.items():
+            low, high = (f"{end:.6g}" for end in profile.interval)
+            sides = zip(("lower end", "upper end"), profile.reasons, strict=True)
             notes = "; ".join(f"{side} {reason}" for side, reason in sides if reason)
             rows.append((label, low, high, notes))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -128,12 +139,12 @@ def profiles(
     steps = height / 4 * _first_steps(safe, best)
     walks = [walk(i, sign, place, box, height, float(steps[i])) for i, sign in sides]
     done = _all_at_once(walks, evaluate, best)
-    found = {}
+    profile_of = {}
     for k, i in enumerate(which):
         low, high = done[2 * k], done[2 * k + 1]
         vectors = np.asarray([*low.vectors[:0:-1], *high.vectors])
         heights = np.asarray([*low.losses[:0:-1], *high.losses]) - place.loss
-        found[labels[i]] = Profile(
+        profile_of[labels[i]] = Profile(
             labels[i],
             vectors[:, i],
             heights,
@@ -144,17 +155,17 @@ def profiles(
             height,
         )
     better = [side for side in done if side.better is not None]
-    return Profiles(found, level, better[0].better if better else None)
+    return Profiles(profile_of, level, better[0].better if better else None)
 
 
-def _all_at_once(walks: list, evaluate: Evaluate, best: np.ndarray) -> list[Side]:
+def _all_at_once(walks: list[Walk], evaluate: Evaluate, best: np.ndarray) -> list[Side]:
     """Runs all walks to their ends. The batch keeps its size, so that it is compiled once."""
     asked = np.tile(best, (len(walks), 1))
     done: dict[int, Side] = {}
 
-    def go(k: int, answer: tuple[float, np.ndarray] | None) -> None:
+    def go(k: int, answer: Answer | None) -> None:
         try:
-            asked[k] = walks[k].send(answer)
+            asked[k] = next(walks[k]) if answer is None else walks[k].send(answer)
         except StopIteration as end:
             done[k] = end.value
 
@@ -187,44 +198,14 @@ def _first_steps(curvature: np.ndarray, best: np.ndarray) -> np.ndarray:
 
 def profile(
     objective: Objective,
-    v: Any,
-    names: str | Initial | Iterable[str | Initial] | None = None,
-    *,
-    level: float = 0.95,
-    errors: Uncertainty | None = None,
+    v: np.ndarray,
+    names: str | Initial | Iterable[str | Initial] | None,
+    level: float,
+    errors: Uncertainty,
 ) -> Profiles:
-    """Confidence intervals by profile likelihood: how far a value can go if the others follow.
-
-    One value is moved away from the fit in steps, to both sides; at each step all others are brought
-    to their best again, within their bounds. The interval ends where the loss has grown by half the
-    quantile of chi-squared (Venzon and Moolgavkar 1988), 1.92 for 95 %; for least squares whose
-    scatter was read off the residuals by that of the F distribution. All walks run as one batch.
-
-    Unlike standard errors it needs no curvature at the fit: it is right for bent likelihoods, finds
-    that a value has no upper limit, and meets a better fit if there is one on the way.
-
-    **Arguments:**
-
-    - `objective`: of least squares or of a likelihood.
-    - `v`: the fit, shape `(n,)`.
-    - `names`: labels of entries; all by default.
-    - `level`: of the intervals.
-    - `errors`: the uncertainty at `v`, where it is known already.
-
-    !!! Example
-
-        >>> import jax.numpy as jnp, mtkparams as mtk
-        >>> x, y = jnp.arange(4.0), jnp.asarray([1.1, 2.9, 5.2, 6.8])
-        >>> p = mtk.parameters({"slope": 2.0, "start": 1.0})
-        >>> result = mtk.fitting.least_squares(lambda p: p["slope"] * x + p["start"] - y, p)
-        >>> found = mtk.fitting.profile(result.objective, result.v, "slope")
-        >>> [round(end, 3) for end in found.interval["slope"]]
-        [1.55, 2.33]
-    """
+    """What `FitResult.profile` says."""
     if not 0 < level < 1:
         raise KindError(f"level= is a probability such as 0.95, got {level!r}.")
-    v = np.asarray(v)
-    errors = uncertainty(objective, v) if errors is None else errors
     labels = objective.labels
     asked = [names] if isinstance(names, str | Initial) else names
     wanted = labels if asked is None else [plain(name) for name in asked]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..._parameters import width
 from ..._text import counted
@@ -83,7 +83,7 @@ class Report:
         for row, texts in zip(s.rows, cells, strict=True):
             style = "dim" if row.note in ("fixed", "dependent") else "yellow" if row.note else ""
             table.add_row(*map(Text, texts), style=style)
-        parts: list[Any] = [
+        parts: list[RenderableType] = [
             Text(s.title, style="bold"),
             Text("; ".join(_how(s)), style="" if s.success else "red"),
             table,
@@ -132,9 +132,9 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _table(s: Summary) -> tuple[list[tuple[str, ...]], list[bool]]:
     """A header and the rows, without columns in which nothing stands; and which hold numbers."""
     cells = [_cells(row) for row in s.rows]
-    kept = [i for i in range(len(_HEADER)) if any(row[i] for row in cells)]
-    rows = [tuple(row[i] for i in kept) for row in (_HEADER, *cells)]
-    return rows, [i in _NUMBERS for i in kept]
+    filled = [i for i in range(len(_HEADER)) if any(row[i] for row in cells)]
+    rows = [tuple(row[i] for i in filled) for row in (_HEADER, *cells)]
+    return rows, [i in _NUMBERS for i in filled]
 
 
 def _line(row: tuple[str, ...], widths: list[int], numbers: list[bool]) -> str:
@@ -165,7 +165,7 @@ def _html_pairs(title: str, pairs: list[tuple[str, str]]) -> str:
     return f"<details open><summary>{escape(title)}</summary><table>{rows}</table></details>"
 
 
-def _rich_pairs(pairs: list[tuple[str, str]]) -> Any:
+def _rich_pairs(pairs: list[tuple[str, str]]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 

@@ -13,12 +13,15 @@ from jaxtyping import Array, Float
 
 from ..._parameters import Initial, MTKParameters
 from ..._problems import ODEProblem, remake
+from ...errors import KindError
+from ..objective.forward import Vector
 from ..objective.objective import Kind, Objective
-from ..search.loop import CONVERGED, MESSAGES, PATIENCE, STEPS
+from ..search.loop import CONVERGED, MESSAGES, NO_SEARCH, PATIENCE, STEPS
+from ..search.starts import StartTable
 from .bands import Band, bands
 from .estimate import Estimate, propagate, uncertainty
-from .kept import OfFile
-from .plots import plot
+from .of_file import OfFile
+from .plots import correlation_matrix, data_and_curves, loss_trace, waterfall
 from .profile import Profiles, profile
 from .report import Report
 from .summary import Summary, summarise
@@ -56,7 +59,43 @@ class FitResult(eqx.Module):
     method: str
     code: int
     seconds: float
-    starts: Any = None
+    starts: StartTable | None = None
+
+    @staticmethod
+    def at(objective: Objective, v: Vector) -> FitResult:
+        """What a search of your own found, with the errors, profiles, report and pictures of a fit.
+
+        **Arguments:**
+
+        - `objective`: what was made small.
+        - `v`: the values that were found, shape `(n,)`.
+
+        !!! Example
+
+            >>> import jax.numpy as jnp, mtkparams as mtk
+            >>> x, y = jnp.arange(4.0), jnp.asarray([1.1, 2.9, 5.2, 6.8])
+            >>> p = mtk.parameters({"slope": 2.0, "start": 1.0})
+            >>> line = lambda p: p["slope"] * x + p["start"] - y
+            >>> objective = mtk.fitting.least_squares(line, p, steps=1).objective
+            >>> result = mtk.fitting.FitResult.at(objective, [1.94, 1.09])
+            >>> {name: round(error, 3) for name, error in result.stderr.items()}
+            {'slope': 0.091, 'start': 0.169}
+        """
+        loss = float(objective(v))
+        values = np.asarray(v, objective.start.dtype)
+        return FitResult(
+            objective=objective,
+            v=values,
+            start=np.asarray(objective.start),
+            loss=loss,
+            losses=np.zeros(0, values.dtype),
+            evaluations=1,
+            failures=int(not np.isfinite(loss)),
+            failed_at=values[None][: int(not np.isfinite(loss))],
+            method="a search of your own",
+            code=NO_SEARCH,
+            seconds=0.0,
+        )
 
     @property
     def kind(self) -> Kind:
@@ -90,8 +129,9 @@ class FitResult(eqx.Module):
 
     @property
     def success(self) -> bool:
-        """Whether it converged, made all its steps, or stopped because nothing improved."""
-        return self.code in (CONVERGED, STEPS, PATIENCE) and bool(np.isfinite(self.loss))
+        """Whether it converged, made all its steps, or stopped because nothing improved; of `at`, whether
+        the objective can be computed there."""
+        return self.code in (CONVERGED, STEPS, PATIENCE, NO_SEARCH) and bool(np.isfinite(self.loss))
 
     @property
     def p(self) -> MTKParameters:
@@ -102,7 +142,7 @@ class FitResult(eqx.Module):
         """`problem` with the fitted parameters."""
         return remake(problem, p=self.p)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """A fitted value by name, or anything else that `result.p[...]` reads."""
         return self.p[spec]
 
@@ -141,37 +181,72 @@ class FitResult(eqx.Module):
         """Of the values, shape `(n, n)`."""
         return self.uncertainty.correlation
 
-    def estimate(self, spec: Any) -> Estimate:
+    def _errors(self, errors: Uncertainty | None) -> Uncertainty:
+        return self.uncertainty if errors is None else errors
+
+    def estimate(self, spec: object, *, errors: Uncertainty | None = None) -> Estimate:
         """The value of anything that `result.p[spec]` reads, with its standard error to first order.
 
         **Arguments:**
 
         - `spec`: a name, also of a dependent parameter; a function such as `lambda p: p.a * p.b`;
           or a list or dictionary of those.
+        - `errors`: in place of `result.uncertainty` one of `mtk.fitting.uncertainty(...)`.
         """
-        return propagate(self.objective, self.v, self.uncertainty, spec)
+        return propagate(self.objective, self.v, self._errors(errors), spec)
 
     def profile(
-        self, names: str | Initial | Iterable[str | Initial] | None = None, level: float = 0.95
+        self,
+        names: str | Initial | Iterable[str | Initial] | None = None,
+        level: float = 0.95,
+        *,
+        errors: Uncertainty | None = None,
     ) -> Profiles:
-        """Confidence intervals by profile likelihood, as `mtk.fitting.profile`.
+        """Confidence intervals by profile likelihood: how far a value can go if the others follow.
+
+        One value is moved away from the fit in steps, to both sides; at each step all others are brought
+        to their best again, within their bounds. The interval ends where the loss has grown by half the
+        quantile of chi-squared (Venzon and Moolgavkar 1988), 1.92 for 95 %; for least squares whose
+        scatter was read off the residuals by that of the F distribution. All walks run as one batch.
+
+        Unlike standard errors it needs no curvature at the fit: it is right for bent likelihoods, finds
+        that a value has no upper limit, and meets a better fit if there is one on the way.
 
         **Arguments:**
 
         - `names`: labels of free values; all by default.
         - `level`: of the intervals.
-        """
-        return profile(self.objective, self.v, names, level=level, errors=self.uncertainty)
+        - `errors`: in place of `result.uncertainty` one of `mtk.fitting.uncertainty(...)`.
 
-    def bands(self, ts: Any = None, level: float = 0.95) -> dict[str, dict[str, Band]]:
+        !!! Example
+
+            >>> import jax.numpy as jnp, mtkparams as mtk
+            >>> x, y = jnp.arange(4.0), jnp.asarray([1.1, 2.9, 5.2, 6.8])
+            >>> p = mtk.parameters({"slope": 2.0, "start": 1.0})
+            >>> result = mtk.fitting.least_squares(lambda p: p["slope"] * x + p["start"] - y, p)
+            >>> [round(end, 3) for end in result.profile("slope").interval["slope"]]
+            [1.55, 2.33]
+        """
+        return profile(self.objective, self.v, names, level, self._errors(errors))
+
+    def bands(
+        self,
+        ts: Vector | None = None,
+        level: float = 0.95,
+        *,
+        errors: Uncertainty | None = None,
+    ) -> dict[str, dict[str, Band]]:
         """The fitted curves behind all data columns with confidence bands, by condition and column.
 
         **Arguments:**
 
-        - `ts`: times inside of the time span; by default 200 up to the last data.
-        - `level`: of the bands, at each time alone.
+        - `ts`: times inside of the time span, in the order of the solve; by default 200 from the start
+          to the last data of each condition.
+        - `level`: of the bands, at each time alone. With a scatter that was read off the residuals they
+          are those of Student's t.
+        - `errors`: in place of `result.uncertainty` one of `mtk.fitting.uncertainty(...)`.
         """
-        return bands(self.objective, self.v, self.uncertainty, ts, level)
+        return bands(self.objective, self.v, self._errors(errors), ts, level)
 
     @functools.cached_property
     def summary(self) -> Summary:
@@ -191,8 +266,38 @@ class FitResult(eqx.Module):
         return Report(self.summary, least)
 
     def plot(self, level: float = 0.95) -> Figure:
-        """The data, the fitted curves with confidence bands, and residuals, as `mtk.fitting.plot`."""
-        return plot(self, level)
+        """The data and the fitted curves with confidence bands, and the residuals below: model minus data.
+
+        A column of panels for each data column; conditions have colours.
+
+        **Arguments:**
+
+        - `level`: of the bands, which are those of the curve and not of new data.
+
+        **Returns:** a `matplotlib.figure.Figure`. `figure.savefig(...)` writes it, and a notebook shows it.
+
+        **Raises:** `ModuleNotFoundError` without matplotlib; `KindError` for a fit without data in time.
+        """
+        return data_and_curves(self, level)
+
+    def plot_trace(self) -> Figure:
+        """A picture of the loss after each step, above the least loss of all on a logarithmic axis."""
+        return loss_trace(self.losses)
+
+    def plot_correlation(self) -> Figure:
+        """A picture of the correlations of the fitted values, a matrix of colours and numbers."""
+        return correlation_matrix(self.correlation, self.labels)
+
+    def plot_waterfall(self) -> Figure:
+        """A picture of the losses of many starts in order, above the least: equal optima are a step.
+
+        **Raises:** `KindError` for a fit from one start.
+        """
+        if self.starts is None:
+            raise KindError(
+                "A waterfall shows many starts, and this fit had one: give it starts=100."
+            )
+        return waterfall(self.starts.loss)
 
     def _repr_html_(self) -> str:
         """The report, where a notebook shows the result."""

@@ -8,7 +8,6 @@ of the experiment. The matrix is never squared and never inverted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -160,12 +159,12 @@ def at_bounds(
 def correlations(covariance: np.ndarray) -> np.ndarray:
     """The correlation matrix of a covariance; NaN where that has no finite number."""
     errors = np.sqrt(np.where(np.isfinite(np.diag(covariance)), np.diag(covariance), np.nan))
-    found = covariance / np.outer(errors, errors)
-    found[np.diag_indices_from(found)] = np.where(np.isfinite(errors), 1.0, np.nan)
-    return np.clip(found, -1.0, 1.0)
+    matrix = covariance / np.outer(errors, errors)
+    matrix[np.diag_indices_from(matrix)] = np.where(np.isfinite(errors), 1.0, np.nan)
+    return np.clip(matrix, -1.0, 1.0)
 
 
-def listed(names: Sequence[Any]) -> str:
+def listed(names: Sequence[object]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     texts = [str(name) for name in names]
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

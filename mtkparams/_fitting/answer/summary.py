@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -110,25 +110,27 @@ def _has_priors(objective: Objective) -> bool:
 
 def _statistics(result: FitResult, errors: Uncertainty | None) -> dict[str, int | float]:
     objective, count = result.objective, result.v.size
-    found: dict[str, int | float] = {}
+    statistics: dict[str, int | float] = {}
     if errors is None:
         return {"free values": count, "loss": result.loss}
     data = objective.data
-    found |= {"data": data, "free values": count, "degrees of freedom": errors.freedom}
+    statistics |= {"data": data, "free values": count, "degrees of freedom": errors.freedom}
     if result.kind == "least_squares":
-        found["chi2"] = 2 * result.loss
-        found["reduced chi2"] = 2 * result.loss / errors.freedom if errors.freedom > 0 else _NAN
+        statistics["chi2"] = 2 * result.loss
+        statistics["reduced chi2"] = (
+            2 * result.loss / errors.freedom if errors.freedom > 0 else _NAN
+        )
     likelihood = -result.loss
     if _has_priors(objective) or result.kind == "least_squares":
         likelihood, prior = map(float, _log_densities(objective, jnp.asarray(result.v)))
-        found |= {"log prior": prior} if _has_priors(objective) else {}
-    found["log likelihood"] = likelihood
+        statistics |= {"log prior": prior} if _has_priors(objective) else {}
+    statistics["log likelihood"] = likelihood
     # A scatter that was read off the residuals is one more value that was estimated.
     estimated = errors.spread.rank + errors.scaled
-    found["AIC"] = 2 * estimated - 2 * likelihood
+    statistics["AIC"] = 2 * estimated - 2 * likelihood
     if data:
-        found["BIC"] = math.log(data) * estimated - 2 * likelihood
-    return found
+        statistics["BIC"] = math.log(data) * estimated - 2 * likelihood
+    return statistics
 
 
 @eqx.filter_jit
@@ -141,19 +143,19 @@ def _free_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
     status = errors.status if errors is not None else {}
     ends = zip(result.lower.tolist(), result.upper.tolist(), strict=True)
     units = result.objective.units
-    found = []
+    rows = []
     for label, value, start, bounds, unit in zip(
         result.labels, result.v.tolist(), result.start.tolist(), ends, units, strict=True
     ):
         note = status.get(label, "")
         if not note and value == start and not np.isnan(value):
             note = "never moved"
-        found.append(
+        rows.append(
             Row(
                 label, value, stderr.get(label, _NAN), start, short_bounds(bounds), unit or "", note
             )
         )
-    return found
+    return rows
 
 
 def _other_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
@@ -162,8 +164,10 @@ def _other_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
     free = set(result.labels) | {label.split("[")[0] for label in result.labels}
     # What an algebraic unknown has here is a guess, which no fit moves.
     experiments = getattr(result.objective.target, "experiments", ())
-    free |= {f"Initial({n})" for one in experiments for n in one.problem.model.algebraic}
-    found = []
+    free |= {
+        f"Initial({n})" for experiment in experiments for n in experiment.problem.model.algebraic
+    }
+    rows = []
     for row in describe(result.p):
         name, value = row["name"], row["value"]
         is_bound = row["portion"] is None and row["reads"]
@@ -177,11 +181,11 @@ def _other_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
             note = "dependent"
         error = error if note == "dependent" else _NAN
         bounds, unit = short_bounds(row["bounds"]), row["unit"] or ""
-        found.append(Row(name, float(value), error, start[name].item(), bounds, unit, note))
-    return found
+        rows.append(Row(name, float(value), error, start[name].item(), bounds, unit, note))
+    return rows
 
 
-def _is_float(value: Any) -> bool:
+def _is_float(value: object) -> bool:
     is_array = isinstance(value, jax.Array | np.ndarray)
     return is_array and value.shape == () and jnp.issubdtype(value.dtype, jnp.floating)
 

@@ -95,30 +95,30 @@ class Uncertainty(eqx.Module):
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the numbers do not say."""
-        found = []
+        sentences = []
         if not self.is_minimum:
-            found.append(
+            sentences.append(
                 "no standard errors: the curvature here is not that of a minimum"
                 if np.isfinite(self.values).all()
                 else "no standard errors: the fit has no finite values"
             )
-        found += [d.text for d in self.directions]
+        sentences += [d.text for d in self.directions]
         weak = self.spread.weakest
         if self.is_minimum and self.spread.condition > _ILL:
             names = [label for label, part in zip(self.labels, weak, strict=True) if part > 0.3]
-            found.append(
+            sentences.append(
                 f"the data hardly determine {listed(names)}{' apart' if len(names) > 1 else ''}: the "
                 f"condition is {self.spread.condition:.1e}"
             )
         held = [label for label, side in zip(self.labels, self.at_bound, strict=True) if side]
         if held:
-            found.append(
+            sentences.append(
                 f"{listed(held)} {'is' if len(held) == 1 else 'are'} at a bound: the errors of the "
                 f"others are those with {'it' if len(held) == 1 else 'them'} fixed"
             )
         if self.is_minimum and self.scaled and self.freedom <= 0:
-            found.append("no standard errors: there are as many values as data")
-        return tuple(found)
+            sentences.append("no standard errors: there are as many values as data")
+        return tuple(sentences)
 
     def errors(self, gradients: np.ndarray) -> np.ndarray:
         """Standard errors of functions of the values, to first order.
@@ -205,8 +205,10 @@ def _uncertainty(
     kind: Literal["least_squares", "likelihood"],
     scaled: bool,
 ) -> Uncertainty:
-    found = directions(spread.null, values, labels, spread.unit, model)
-    return Uncertainty(values, spread, variance, freedom, found, tuple(labels), sides, kind, scaled)
+    open_directions = directions(spread.null, values, labels, spread.unit, model)
+    return Uncertainty(
+        values, spread, variance, freedom, open_directions, tuple(labels), sides, kind, scaled
+    )
 
 
 def _sides(values: np.ndarray, *of_values: np.ndarray) -> tuple[np.ndarray, tuple[Side, ...]]:

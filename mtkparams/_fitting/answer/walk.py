@@ -16,6 +16,7 @@ from ..._text import counted
 
 # What a generator is sent: the loss at the vector that it gave, and the gradient there.
 Answer: TypeAlias = "tuple[float, np.ndarray]"
+Walk: TypeAlias = "Generator[np.ndarray, Answer, Side]"
 
 # The others count as at their best when a Newton step would lower the loss by less than this. Loss
 # differences of 1.9 end a 95 % interval, so that its ends are good to about 1e-6 of its width.
@@ -68,9 +69,7 @@ class Box:
         return ((x <= self.lower) & (slope > 0)) | ((x >= self.upper) & (slope < 0))
 
 
-def walk(
-    i: int, sign: int, best: Place, box: Box, height: float, first: float
-) -> Generator[np.ndarray, Answer, Side]:
+def walk(i: int, sign: int, best: Place, box: Box, height: float, first: float) -> Walk:
     """Entry `i` away from the fit until the loss has grown by `height**2 / 2`.
 
     **Arguments:**
@@ -98,25 +97,25 @@ def walk(
         target = bound if at_bound else target
         if target == here.x[i]:
             return side(target, "at its bound")
-        found = yield from _settled(_ahead(places, i, target, box), i, box)
-        if found is None:
+        place = yield from _settled(_ahead(places, i, target, box), i, box)
+        if place is None:
             step = abs(target - here.x[i]) / 4
             if step < 1e-4 * first:
                 return side(np.nan, "the model cannot be solved further on this side")
             continue
-        if found.loss < best.loss - 1e-3:
-            return side(np.nan, "a better fit was met on this side", found.x)
-        places.append(found)
-        heights.append(float(np.sqrt(max(2 * (found.loss - best.loss), 0.0))))
+        if place.loss < best.loss - 1e-3:
+            return side(np.nan, "a better fit was met on this side", place.x)
+        places.append(place)
+        heights.append(float(np.sqrt(max(2 * (place.loss - best.loss), 0.0))))
         if heights[-1] >= height:
             end = yield from _crossing(places, heights, i, box, best.loss, height)
             return side(end, "" if np.isfinite(end) else "no end was found on this side")
         if at_bound:
             return side(bound, "at its bound")
-        gone = abs(found.x[i] - best.x[i])
+        gone = abs(place.x[i] - best.x[i])
         if gone > _FAR * max(first, abs(best.x[i])):
             break
-        last = abs(found.x[i] - here.x[i])
+        last = abs(place.x[i] - here.x[i])
         rate = (heights[-1] - heights[-2]) / last
         wanted = min(height / _STEPS, (height - heights[-1]) * 1.02)
         # Longer steps would jump over another minimum behind a barrier.
@@ -212,18 +211,18 @@ def _crossing(
     for _ in range(60):
         part = below / (below - above) if widths[-1] <= widths[-2] / 2 else 0.5
         x = low.x + part * (high.x - low.x)
-        found = yield from _settled(dataclasses.replace(low, x=box.inside(x)), i, box)
-        if found is None:
+        place = yield from _settled(dataclasses.replace(low, x=box.inside(x)), i, box)
+        if place is None:
             return np.nan
-        reached = float(np.sqrt(max(2 * (found.loss - least), 0.0)))
+        reached = float(np.sqrt(max(2 * (place.loss - least), 0.0)))
         where = sum(h < reached for h in heights)
-        places.insert(where, found)
+        places.insert(where, place)
         heights.insert(where, reached)
         if abs(reached - height) <= 1e-5 * height:
-            return float(found.x[i])
+            return float(place.x[i])
         if reached > height:
-            high, above, below = found, reached - height, below / 2
+            high, above, below = place, reached - height, below / 2
         else:
-            low, below, above = found, reached - height, above / 2
+            low, below, above = place, reached - height, above / 2
         widths = [widths[-1], abs(high.x[i] - low.x[i])]
     return np.nan

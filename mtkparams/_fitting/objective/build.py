@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ..._model import read_at
 from ..._parameters import Initial, plain
 from ..._problems import ODEProblem, remake, stored_name
 from ...errors import DataError, KindError, UnknownNameError, unknown_name
-from .experiment import Experiment, SolveSettings
+from .experiment import Experiment, SolveSettings, Spec
 from .likelihood import Layout, OfData, Series
 from .noise import LogNormal, Normal, noise_of
 from .tables import BASE, Table, column_of
@@ -23,7 +24,7 @@ from .tables import BASE, Table, column_of
 def experiments_of(
     problem: ODEProblem,
     free: tuple[str, ...],
-    conditions: Mapping[str, Mapping[Any, Any]],
+    conditions: Mapping[str, Mapping[Any, object]],
     times: Mapping[str, np.ndarray],
     settings: SolveSettings,
 ) -> tuple[Experiment, ...]:
@@ -51,16 +52,18 @@ def experiments_of(
         ruled = remake(problem, rules) if rules else problem
         groups.setdefault(jax.tree.structure(ruled), []).append((condition, member, numbers))
         del member
-    found = []
+    experiments = []
     for members in groups.values():
-        found.append(_experiment(problem, free, conditions, members, times, settings, unknowns))
-    return tuple(found)
+        experiments.append(
+            _experiment(problem, free, conditions, members, times, settings, unknowns)
+        )
+    return tuple(experiments)
 
 
 def _experiment(
     problem: ODEProblem,
     free: tuple[str, ...],
-    conditions: Mapping[str, Mapping[Any, Any]],
+    conditions: Mapping[str, Mapping[Any, object]],
     members: list[tuple[str, ODEProblem, dict[str, Any]]],
     times: Mapping[str, np.ndarray],
     settings: SolveSettings,
@@ -71,7 +74,7 @@ def _experiment(
     rules = {k: x for k, x in first.items() if callable(x) and not hasattr(x, "shape")}
     ruled = remake(problem, rules) if rules else problem
     # Entries that a rule of these conditions computes have no place in the problem.
-    kept = [i for i, name in enumerate(free) if not _is_bound(ruled, name)]
+    entries = [i for i, name in enumerate(free) if not _is_bound(ruled, name)]
     changes = {n: jnp.stack([jnp.asarray(member.p[n]) for _, member, _ in members]) for n in names}
     longest = max(times[condition].size for condition, _, _ in members)
     ts = np.stack([_padded(times[condition], longest) for condition, _, _ in members])
@@ -79,8 +82,8 @@ def _experiment(
         problem=ruled,
         changes=changes,
         ts=jnp.asarray(ts, problem.t0.dtype),
-        free=tuple(free[i] for i in kept),
-        kept=None if len(kept) == len(free) else tuple(kept),
+        free=tuple(free[i] for i in entries),
+        entries=None if len(entries) == len(free) else tuple(entries),
         conditions=tuple(condition for condition, _, _ in members),
         settings=settings,
     )
@@ -100,7 +103,7 @@ def inside(tables: tuple[Table, ...], problem: ODEProblem) -> tuple[Table, ...]:
     low, high = min(t0, t1), max(t0, t1)
     dtype = problem.t0.dtype
     rounding = 8 * float(jnp.finfo(dtype).eps) * max(abs(low), abs(high))
-    found = []
+    clipped = []
     for table in tables:
         outside = table.t[(table.t < low - rounding) | (table.t > high + rounding)]
         if outside.size:
@@ -109,24 +112,24 @@ def inside(tables: tuple[Table, ...], problem: ODEProblem) -> tuple[Table, ...]:
                 f"{t1:g}) of the problem. Widen it with mtk.remake(problem, tspan=(...))."
             )
         t = np.clip(table.t, low, high).astype(dtype)
-        found.append(dataclasses.replace(table, t=t))
-    return tuple(found)
+        clipped.append(dataclasses.replace(table, t=t))
+    return tuple(clipped)
 
 
 def times_of(tables: tuple[Table, ...], problem: ODEProblem) -> dict[str, np.ndarray]:
     """The times of all tables of each condition, once each, in the order of the solve."""
-    found: dict[str, list[np.ndarray]] = {}
+    times: dict[str, list[np.ndarray]] = {}
     for table in tables:
-        found.setdefault(table.condition, []).append(table.t)
+        times.setdefault(table.condition, []).append(table.t)
     order = 1 if float(problem.t1) >= float(problem.t0) else -1
-    return {c: np.unique(np.concatenate(ts))[::order] for c, ts in found.items()}
+    return {c: np.unique(np.concatenate(ts))[::order] for c, ts in times.items()}
 
 
 def of_data(
     experiments: tuple[Experiment, ...],
     tables: tuple[Table, ...],
-    noise: Any,
-    observe: Mapping[str, Any],
+    noise: object,
+    observe: Mapping[str, Spec],
     columns: tuple[str, ...] | None,
     names: tuple[str, ...],
 ) -> OfData:
@@ -146,18 +149,18 @@ def of_data(
             if name not in used:
                 known = {c for table in tables for c in table.columns}
                 raise unknown_name(name, known, "the columns of the data (columns=)")
-    if not any(one.present.size for one in series):
+    if not any(column_series.present.size for column_series in series):
         raise DataError("There are no data: every value is missing (NaN).")
     layout = Layout(tuple(series), len(experiments))
     dtype = experiments[0].problem.t0.dtype
     y, scale = (np.ones(sum(s.present.size for s in series)) for _ in range(2))
-    for one, where in zip(layout.series, layout.where, strict=True):
-        y[where] = one.y.ravel()[one.present]
-        if isinstance(one.scale, np.ndarray):
-            scale[where] = one.scale.ravel()[one.present]
-    unknown = {one.scale is None for one in series}
+    for column_series, where in zip(layout.series, layout.where, strict=True):
+        y[where] = column_series.y.ravel()[column_series.present]
+        if isinstance(column_series.scale, np.ndarray):
+            scale[where] = column_series.scale.ravel()[column_series.present]
+    unknown = {column_series.scale is None for column_series in series}
     if len(unknown) == 2:
-        bare = next(one.name for one in series if one.scale is None)
+        bare = next(column_series.name for column_series in series if column_series.scale is None)
         raise DataError(
             f"{bare!r} has no scale, and other data have one: then their weights are not comparable. "
             "Give all of them a scale, a number or the name of a parameter that is estimated."
@@ -171,7 +174,7 @@ def of_data(
     )
 
 
-def _columns_to_fit(table: Table, noise: Any, columns: tuple[str, ...] | None) -> list[str]:
+def _columns_to_fit(table: Table, noise: object, columns: tuple[str, ...] | None) -> list[str]:
     if columns is not None:
         return [name for name in table.columns if name in columns]
     kinds = noise.values() if isinstance(noise, Mapping) else [noise]
@@ -185,8 +188,8 @@ def _series(
     table: Table,
     column: str,
     experiments: tuple[Experiment, ...],
-    noise: Any,
-    observe: Mapping[str, Any],
+    noise: object,
+    observe: Mapping[str, Spec],
     names: tuple[str, ...],
 ) -> Series:
     number, experiment, row = _place_of(table.condition, experiments)
@@ -239,13 +242,13 @@ def _place_of(condition: str, experiments: tuple[Experiment, ...]) -> tuple[int,
 
 
 def _shape_of(
-    spec: Any, experiment: Experiment, what: str, table: Table, names: tuple[str, ...]
+    spec: Spec, experiment: Experiment, what: str, table: Table, names: tuple[str, ...]
 ) -> tuple[int, ...]:
     problem, model = experiment.problem, experiment.problem.model
     y = jax.ShapeDtypeStruct((sum(model.sizes),), problem.t0.dtype)
     try:
         read = lambda problem, y: jnp.asarray(read_at(model, problem.t0, y, problem.p, spec))
-        found = jax.eval_shape(read, problem, y)
+        value = jax.eval_shape(read, problem, y)
     except UnknownNameError:
         if not isinstance(spec, str | Initial):
             raise
@@ -254,12 +257,14 @@ def _shape_of(
             f"The column {what!r} of {table.name!r}: {error} Give observe={{{what!r}: ...}} for what "
             "it measures, or columns=[...] with those that are to be fitted."
         ) from None
-    if not jnp.issubdtype(found.dtype, jnp.floating):
-        raise KindError(f"{what!r} reads {found.dtype.name}, and data are compared with floats.")
-    return found.shape
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        raise KindError(f"{what!r} reads {value.dtype.name}, and data are compared with floats.")
+    return value.shape
 
 
-def _scale(scale: Any, y: np.ndarray, table: Table, where: str) -> Any:
+def _scale(
+    scale: Spec | ArrayLike | Sequence[object] | None, y: np.ndarray, table: Table, where: str
+) -> np.ndarray | Spec | None:
     """A given scale in the shape of the data, or what it is read from, or `None`."""
     if scale is None or callable(scale):
         return scale
@@ -277,14 +282,14 @@ def _scale(scale: Any, y: np.ndarray, table: Table, where: str) -> Any:
         raise DataError(
             f"The scale of {where} has shape {values.shape}, the data {y.shape}."
         ) from error
-    bad = np.isfinite(y) & ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise DataError(f"The scale of {where} is {values[bad][0]:g}; scales are positive.")
+    impossible = np.isfinite(y) & ~(np.isfinite(values) & (values > 0))
+    if impossible.any():
+        raise DataError(f"The scale of {where} is {values[impossible][0]:g}; scales are positive.")
     return values
 
 
 def _scale_at(
-    spec: Any,
+    spec: Spec,
     experiment: Experiment,
     row: int,
     moment: np.ndarray,
@@ -308,13 +313,17 @@ def _scale_at(
     return np.broadcast_to(at, (moment.size, width)).reshape(y.shape)
 
 
-def base_conditions(conditions: Mapping[str, Any] | None) -> dict[str, Mapping[Any, Any]]:
+def base_conditions(
+    conditions: Mapping[str, object] | None,
+) -> dict[str, Mapping[Any, object]]:
     """Conditions by name, where none were given the one that changes nothing."""
     if conditions is None:
         return {BASE: {}}
+    values_of = {}
     for name, values in conditions.items():
         if not isinstance(values, Mapping):
             raise KindError(
                 f"The condition {name!r} is a dictionary of values by name, got {values!r}."
             )
-    return {str(name): values for name, values in conditions.items()}
+        values_of[str(name)] = values
+    return values_of

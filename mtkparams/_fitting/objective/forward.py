@@ -7,15 +7,18 @@ arrays, and what JAX differentiates is a product with them, which it can also tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 OfVector: TypeAlias = Callable[[Any, Array], Any]
+# What a user may write for a vector.
+Vector: TypeAlias = ArrayLike | Sequence[ArrayLike]
 
 
 def by_forward_mode(f: OfVector, orders: int = 2) -> OfVector:
@@ -32,11 +35,11 @@ def by_forward_mode(f: OfVector, orders: int = 2) -> OfVector:
         return f
 
     @eqx.filter_custom_jvp
-    def differentiable(rest: Any, v: Array) -> Any:
+    def differentiable(rest: PyTree, v: Array) -> PyTree:
         return f(rest, v)
 
     @differentiable.def_jvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: tuple[PyTree, Array], tangents: tuple[PyTree, Array]) -> tuple[PyTree, PyTree]:
         rest, v = primals
         in_rest, in_v = tangents
         if jax.tree.leaves(in_rest):
@@ -50,8 +53,8 @@ def by_forward_mode(f: OfVector, orders: int = 2) -> OfVector:
 def with_jacobian(f: OfVector) -> OfVector:
     """`f(rest, v)` and its Jacobian, shapes `(...)` and `(..., n)`, in one forward pass."""
 
-    def both(rest: Any, v: Array) -> tuple[Any, Any]:
-        def twice(v: Array) -> tuple[Any, Any]:
+    def both(rest: PyTree, v: Array) -> tuple[PyTree, PyTree]:
+        def twice(v: Array) -> tuple[PyTree, PyTree]:
             value = f(rest, v)
             return value, value  # the second comes out as it is: no pass of its own for the value
 
@@ -72,7 +75,7 @@ def infinite_where_failed(loss: Array) -> Array:
 
 
 @infinite_where_failed.defjvp
-def _(primals: Any, tangents: Any) -> Any:
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (loss,), (slope,) = primals, tangents
-    one = jnp.where(jnp.isfinite(loss), 1.0, jnp.nan).astype(loss.dtype)
-    return infinite_where_failed(loss), slope * one
+    factor = jnp.where(jnp.isfinite(loss), 1.0, jnp.nan).astype(loss.dtype)
+    return infinite_where_failed(loss), slope * factor

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .experiment import Experiment
+from ..._problems import Solution
+from .experiment import Experiment, Spec
 from .target import AbstractTarget, half_sum_of_squares, scalar, unknown_scatter
 
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -39,9 +41,9 @@ class Series:
     t: np.ndarray
     y: np.ndarray
     log: bool
-    scale: Any
+    scale: np.ndarray | Spec | None
     experiment: int
-    spec: Any
+    spec: Spec
     at: np.ndarray
     scale_at: np.ndarray | None
 
@@ -76,25 +78,27 @@ class Layout:
 
     def __init__(self, series: tuple[Series, ...], experiments: int):
         self.series = series
-        specs: list[list[Any]] = [[] for _ in range(experiments)]
+        specs: list[list[Spec]] = [[] for _ in range(experiments)]
         groups: dict[Hashable, list[int]] = {}
-        for i, one in enumerate(series):
-            own = specs[one.experiment]
-            spec = _place(own, one.spec)
-            scale_spec = _place(own, one.scale) if one.reads_scale else None
-            groups.setdefault((one.experiment, spec, one.log, scale_spec), []).append(i)
+        for i, column in enumerate(series):
+            read = specs[column.experiment]
+            spec = _place(read, column.spec)
+            scale_spec = None
+            if column.scale is not None and not isinstance(column.scale, np.ndarray):
+                scale_spec = _place(read, column.scale)
+            groups.setdefault((column.experiment, spec, column.log, scale_spec), []).append(i)
         self.specs = tuple(map(tuple, specs))
         blocks, start = [], 0
         where: list[np.ndarray] = [np.zeros(0, int)] * len(series)
         for (experiment, spec, log, scale_spec), members in groups.items():  # pyright: ignore
             begin, at, scale_at = start, [], []
             for i in members:
-                one = series[i]
-                where[i] = start + np.arange(one.present.size)
-                start += one.present.size
-                at.append(one.at.ravel()[one.present])
-                if one.scale_at is not None:
-                    scale_at.append(one.scale_at.ravel()[one.present])
+                column = series[i]
+                where[i] = start + np.arange(column.present.size)
+                start += column.present.size
+                at.append(column.at.ravel()[column.present])
+                if column.scale_at is not None:
+                    scale_at.append(column.scale_at.ravel()[column.present])
             scales = np.concatenate(scale_at) if scale_at else np.zeros(0, int)
             blocks.append(
                 Block(experiment, spec, log, scale_spec, np.concatenate(at), scales, begin)
@@ -122,7 +126,8 @@ class Layout:
         return f"<layout of {len(self.series)} series>"
 
 
-def _place(specs: list[Any], spec: Any) -> int:
+def _place(specs: list[Spec], spec: Spec) -> int:
+    """Where a spec is among others; it joins them at the end."""
     if spec not in specs:
         specs.append(spec)
     return specs.index(spec)
@@ -182,35 +187,33 @@ class OfData(AbstractTarget):
 
     def predictions(self, v: Array, forward: bool) -> dict[str, dict[str, Array]]:
         read = self._read(v, forward)
-        found: dict[str, dict[str, Array]] = {}
-        for one in self.layout.series:
-            spec = self.layout.specs[one.experiment].index(one.spec)
-            values = read[one.experiment][spec].ravel()[one.at]
-            found.setdefault(one.table, {})[one.name] = values
-        return found
+        model: dict[str, dict[str, Array]] = {}
+        for column in self.layout.series:
+            spec = self.layout.specs[column.experiment].index(column.spec)
+            values = read[column.experiment][spec].ravel()[column.at]
+            model.setdefault(column.table, {})[column.name] = values
+        return model
 
 
 class OfSolution(AbstractTarget):
     """A user's loss of the solution, or of the solutions by condition."""
 
-    function: Any = eqx.field(static=True)
+    function: Callable[..., ArrayLike] = eqx.field(static=True)
     experiments: tuple[Experiment, ...]
 
     def loss(self, v: Array, forward: bool) -> Array:
-        found = self.solutions(v, forward)
-        one = next(iter(found.values())) if len(found) == 1 else found
-        return scalar(self.function(one))
+        solutions = self.solutions(v, forward)
+        argument = next(iter(solutions.values())) if len(solutions) == 1 else solutions
+        return scalar(self.function(argument))
 
-    def solutions(self, v: Array, forward: bool) -> dict[str, Any]:
+    def solutions(self, v: Array, forward: bool) -> dict[str, Solution]:
         """The solution of each condition."""
-        import jax
-
-        found = {}
+        by_condition = {}
         for experiment in self.experiments:
             solution = experiment.solutions(v, forward)
             for i, condition in enumerate(experiment.conditions):
                 alone = len(experiment.conditions) == 1
-                found[condition] = (
+                by_condition[condition] = (
                     solution if alone else jax.tree.map(lambda x, i=i: x[i], solution)
                 )
-        return found
+        return by_condition

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+from jax.typing import ArrayLike
 
 from ...errors import KindError
+from .experiment import Spec
 
 
 class Normal:
@@ -26,7 +29,7 @@ class Normal:
 
     __slots__ = ("scale",)
 
-    def __init__(self, scale: Any = None):
+    def __init__(self, scale: Spec | ArrayLike | Sequence[object] | None = None):
         self.scale = scale
 
     def __repr__(self) -> str:
@@ -52,14 +55,14 @@ class LogNormal(Normal):
     __slots__ = ()
 
 
-def noise_of(noise: Any, name: str) -> Normal:
+def noise_of(noise: object, name: str) -> Normal:
     """The noise of the data column `name`, where one for all or a dictionary was given."""
-    found = noise.get(name) if isinstance(noise, dict) else noise
-    if found is None:
+    kind = noise.get(name) if isinstance(noise, Mapping) else noise
+    if kind is None:
         return Normal()
-    if not isinstance(found, Normal):
+    if not isinstance(kind, Normal):
         raise KindError(
             f"The noise of {name!r} is mtk.fitting.Normal(scale) or mtk.fitting.LogNormal(scale), "
-            f"got {found!r}."
+            f"got {kind!r}."
         )
-    return found
+    return kind

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from ..._parameters import (
+    Initial,
     MTKParameters,
+    Piece,
     Portion,
     Tunable,
     canonicalize,
@@ -25,16 +29,20 @@ from ..._parameters import (
 )
 from ..._problems import ODEProblem
 from ...errors import KindError, ShapeError
+from ..options import names_checked
 from .build import base_conditions, experiments_of, inside, of_data, times_of
-from .experiment import SolveSettings
-from .forward import by_forward_mode, infinite_where_failed, with_jacobian
+from .experiment import SolveSettings, Spec, check_solve_options
+from .forward import OfVector, Vector, by_forward_mode, infinite_where_failed, with_jacobian
 from .likelihood import OfData, OfSolution, Series
+from .noise import Normal
 from .priors import check, log_density, priors_of
 from .tables import tables
 from .target import AbstractTarget, OfLoss, OfResiduals
 
 Kind: TypeAlias = Literal["least_squares", "likelihood", "loss"]
 Mode: TypeAlias = Literal["forward", "reverse"]
+# What may change: a name, a portion, or several of them.
+Free: TypeAlias = str | Initial | Portion | Iterable[str | Initial | Portion]
 
 # Up to here a forward pass with all tangents at once costs less than a reverse pass.
 FEW = 20
@@ -61,23 +69,23 @@ class Objective(eqx.Module):
     start: Float[Array, " n"]
     kind: Kind = eqx.field(static=True)
     mode: Mode = eqx.field(static=True)
-    free: tuple[Any, ...] = eqx.field(static=True)
+    free: tuple[Portion | str, ...] = eqx.field(static=True)
     labels: tuple[str, ...] = eqx.field(static=True)
     units: tuple[str | None, ...] = eqx.field(static=True)
-    priors: tuple[Any, ...] = eqx.field(static=True)
+    priors: tuple[object, ...] = eqx.field(static=True)
 
-    def __call__(self, v: Any) -> Float[Array, ""]:
+    def __call__(self, v: Vector) -> Float[Array, ""]:
         """The value at `v`, shape `(n,)`: infinite where it cannot be computed."""
         return self._derivable(_value)(self, self._vector(v))
 
-    def value_and_grad(self, v: Any) -> tuple[Float[Array, ""], Float[Array, " n"]]:
+    def value_and_grad(self, v: Vector) -> tuple[Float[Array, ""], Float[Array, " n"]]:
         """The value at `v` and its gradient, shape `(n,)`, by the objective's own mode."""
         v = self._vector(v)
         if self.mode == "forward":
             return with_jacobian(_value)(self, v)
         return jax.value_and_grad(lambda v: _value(self, v))(v)
 
-    def residuals(self, v: Any) -> Float[Array, " residuals"]:
+    def residuals(self, v: Vector) -> Float[Array, " residuals"]:
         """Weighted residuals, shape `(residuals,)`, NaN where the solve failed.
 
         Model minus data, over the scale; of logarithms where the noise is lognormal.
@@ -85,36 +93,36 @@ class Objective(eqx.Module):
         return self._derivable(_residuals)(self, self._vector(v))
 
     def residuals_and_jacobian(
-        self, v: Any
+        self, v: Vector
     ) -> tuple[Float[Array, " residuals"], Float[Array, "residuals n"]]:
         """The residuals and their derivatives, shape `(residuals, n)`."""
         v = self._vector(v)
         if self.mode == "forward":
             return with_jacobian(_residuals)(self, v)
-        found, pull = jax.vjp(lambda v: _residuals(self, v), v)
-        (slopes,) = jax.vmap(pull)(jnp.eye(found.size, dtype=found.dtype))
-        return found, slopes
+        residuals, pull = jax.vjp(lambda v: _residuals(self, v), v)
+        (slopes,) = jax.vmap(pull)(jnp.eye(residuals.size, dtype=residuals.dtype))
+        return residuals, slopes
 
-    def log_likelihood(self, v: Any) -> Float[Array, ""]:
+    def log_likelihood(self, v: Vector) -> Float[Array, ""]:
         """The log density of the data at `v`, minus infinity where the solve failed.
 
         Where the scatter of the data is unknown, that with the scatter which makes it greatest.
         """
         return -self._derivable(_minus_log_likelihood)(self, self._vector(v))
 
-    def log_prior(self, v: Any) -> Float[Array, ""]:
+    def log_prior(self, v: Vector) -> Float[Array, ""]:
         """The log density of the priors at `v`, shape `()`; zero without priors."""
         return _log_prior(self, self._vector(v))
 
-    def log_density(self, v: Any) -> Float[Array, ""]:
+    def log_density(self, v: Vector) -> Float[Array, ""]:
         """Log likelihood plus log prior: what a sampler takes."""
         return self.log_likelihood(v) + self.log_prior(v)
 
-    def predictions(self, v: Any) -> dict[str, dict[str, Array]]:
+    def predictions(self, v: Vector) -> dict[str, dict[str, Array]]:
         """What the model says in place of the data: by table and column, a value for each row."""
         return self.target.predictions(self._vector(v), self.mode == "forward")
 
-    def parameters(self, v: Any) -> MTKParameters:
+    def parameters(self, v: Vector) -> MTKParameters:
         """The parameter object with the values `v`."""
         return replace(self.free, self.p, self._vector(v))
 
@@ -151,7 +159,7 @@ class Objective(eqx.Module):
         lower, upper = limits(select(self.free, self.p.index, self.p.buffers))
         return lower.astype(self.start.dtype), upper.astype(self.start.dtype)
 
-    def _vector(self, v: Any) -> Array:
+    def _vector(self, v: Vector) -> Array:
         v = jnp.asarray(v)
         if v.shape != self.start.shape:
             raise ShapeError(
@@ -160,7 +168,7 @@ class Objective(eqx.Module):
             )
         return v.astype(self.start.dtype)
 
-    def _derivable(self, f: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
+    def _derivable(self, f: OfVector) -> OfVector:
         return by_forward_mode(f) if self.mode == "forward" else f
 
     # By identity, as functions compare: `jax.jit(objective)` needs a hash.
@@ -203,26 +211,47 @@ def _log_prior(self: Objective, v: Array) -> Array:
     return total
 
 
-def _pieces(self: Objective) -> Any:
+def _pieces(self: Objective) -> tuple[Piece, ...]:
     return select(self.free, self.p.index, self.p.buffers).pieces
 
 
+class ObjectiveOptions(TypedDict, total=False):
+    """How badly values fit data, as `mtk.fitting.objective` describes it."""
+
+    free: Free
+    noise: Normal | Mapping[str, Normal] | None
+    conditions: Mapping[str, Mapping[Any, object]] | None
+    observe: Mapping[str, Spec] | None
+    columns: Iterable[str] | None
+    time: str
+    loss: Callable[..., ArrayLike] | None
+    saveat: Vector | None
+    priors: bool | Mapping[Any, object]
+    solver: diffrax.AbstractSolver | str
+    rtol: float | int
+    atol: float | int | Mapping[str, ArrayLike]
+    max_steps: int | None
+    solve_options: Mapping[str, Any] | None
+    mode: Mode | None
+
+
+@names_checked()
 def objective(
     problem: ODEProblem,
-    data: Any = None,
+    data: object = None,
     *,
-    free: Any = Tunable,
-    noise: Any = None,
-    conditions: Mapping[str, Any] | None = None,
-    observe: Mapping[str, Any] | None = None,
+    free: Free = Tunable,
+    noise: Normal | Mapping[str, Normal] | None = None,
+    conditions: Mapping[str, Mapping[Any, object]] | None = None,
+    observe: Mapping[str, Spec] | None = None,
     columns: Iterable[str] | None = None,
     time: str = "t",
-    loss: Callable[..., Any] | None = None,
-    saveat: Any = None,
-    priors: bool | Mapping[Any, Any] = True,
-    solver: Any = "auto",
-    rtol: float = 1e-6,
-    atol: float | Mapping[str, Any] = 1e-9,
+    loss: Callable[..., ArrayLike] | None = None,
+    saveat: Vector | None = None,
+    priors: bool | Mapping[Any, object] = True,
+    solver: diffrax.AbstractSolver | str = "auto",
+    rtol: float | int = 1e-6,
+    atol: float | int | Mapping[str, ArrayLike] = 1e-9,
     max_steps: int | None = 100_000,
     solve_options: Mapping[str, Any] | None = None,
     mode: Mode | None = None,
@@ -274,6 +303,7 @@ def objective(
     """
     if not isinstance(problem, ODEProblem):
         raise KindError(f"objective takes an mtk.ODEProblem, got {type(problem).__name__}.")
+    check_solve_options(solve_options or {})
     free = _names(free, problem.p, problem)
     settings = SolveSettings(
         solver=solver,
@@ -282,33 +312,37 @@ def objective(
         max_steps=max_steps,
         others=tuple((solve_options or {}).items()),
     )
-    found = base_conditions(conditions)
+    values_of = base_conditions(conditions)
     entries = labels(problem.p, free)
     if loss is not None:
         if data is not None or noise is not None:
             raise KindError("Give data= and noise=, or a loss= of the solution, not both.")
         ts = np.asarray([problem.t0, problem.t1] if saveat is None else saveat, float)
-        experiments = experiments_of(problem, entries, found, {c: ts for c in found}, settings)
+        experiments = experiments_of(
+            problem, entries, values_of, {c: ts for c in values_of}, settings
+        )
         return _assembled(problem.p, free, OfSolution(loss, experiments), "loss", False, mode)
     if data is None:
         raise KindError("Give data=, a table, or loss=, a function of the solution.")
-    own = inside(tables(data, None if conditions is None else found, time), problem)
-    experiments = experiments_of(problem, entries, found, times_of(own, problem), settings)
+    data_tables = inside(tables(data, None if conditions is None else values_of, time), problem)
+    experiments = experiments_of(
+        problem, entries, values_of, times_of(data_tables, problem), settings
+    )
     target = of_data(
         experiments,
-        own,
+        data_tables,
         noise,
         dict(observe or {}),
         None if columns is None else tuple(columns),
         problem.names(),
     )
-    estimated = any(one.reads_scale for one in target.layout.series)
+    estimated = any(series.reads_scale for series in target.layout.series)
     kind = "likelihood" if estimated else "least_squares"
     return _assembled(problem.p, free, target, kind, priors, mode)
 
 
 def of_residuals(
-    residuals: Callable[[MTKParameters], Any], p: MTKParameters, free: Any, mode: Mode | None
+    residuals: Callable[[MTKParameters], ArrayLike], p: MTKParameters, free: Free, mode: Mode | None
 ) -> Objective:
     """The objective of a user's residuals."""
     free = _names(free, p, None)
@@ -316,34 +350,34 @@ def of_residuals(
 
 
 def of_loss(
-    loss: Callable[[MTKParameters], Any], p: MTKParameters, free: Any, mode: Mode | None
+    loss: Callable[[MTKParameters], ArrayLike], p: MTKParameters, free: Free, mode: Mode | None
 ) -> Objective:
     """The objective of a user's loss."""
     free = _names(free, p, None)
     return _assembled(p, free, OfLoss(loss, p, free), "loss", False, mode or "reverse")
 
 
-def _names(free: Any, p: MTKParameters, problem: ODEProblem | None) -> tuple[Any, ...]:
+def _names(free: Free, p: MTKParameters, problem: ODEProblem | None) -> tuple[Portion | str, ...]:
     """The free names as a static tuple; an unknown stands for its initial value."""
     items = [free] if isinstance(free, Portion) or isinstance(free, str) else None
     items = list(free if isinstance(free, Iterable) else [free]) if items is None else items
-    found = []
+    names = []
     for item in items:
         if isinstance(item, Portion):
-            found.append(item)
+            names.append(item)
             continue
         name = plain(item)
         unknown = problem is not None and name.split("[")[0] in problem.model.states
-        found.append(f"Initial({name})" if unknown and name not in p else name)
-    return tuple(found)
+        names.append(f"Initial({name})" if unknown and name not in p else name)
+    return tuple(names)
 
 
 def _assembled(
     p: MTKParameters,
-    free: tuple[Any, ...],
+    free: tuple[Portion | str, ...],
     target: AbstractTarget,
     kind: Kind,
-    priors: bool | Mapping[Any, Any],
+    priors: bool | Mapping[Any, object],
     mode: Mode | None,
 ) -> Objective:
     selection = select(free, p.index, p.buffers)
@@ -351,19 +385,19 @@ def _assembled(
     start = canonicalize(free, p)[0]
     if start is None or not start.size:
         raise KindError("Nothing is free: free= names no parameter.")
-    found = priors_of(selection, p, priors)
+    distributions = priors_of(selection, priors)
     entry = 0
-    for piece, prior in zip(selection.pieces, found, strict=True):
+    for piece, prior in zip(selection.pieces, distributions, strict=True):
         size = piece.positions.size
         if prior is not None:
             value = start[entry : entry + size].reshape(piece.shape)
             check(log_density(prior, piece.label), value, piece.label)
         entry += size
-    has_prior = any(prior is not None for prior in found)
+    has_prior = any(prior is not None for prior in distributions)
     about = [piece.target.entry.about if piece.target else None for piece in selection.pieces]
     units = tuple(
-        getattr(one, "unit", None)
-        for one, piece in zip(about, selection.pieces, strict=True)
+        getattr(description, "unit", None)
+        for description, piece in zip(about, selection.pieces, strict=True)
         for _ in range(piece.positions.size)
     )
     if mode not in (None, "forward", "reverse"):
@@ -378,5 +412,5 @@ def _assembled(
         free=free,
         labels=selection.labels(),
         units=units,
-        priors=found if has_prior else (None,) * len(found),
+        priors=distributions if has_prior else (None,) * len(distributions),
     )

@@ -5,13 +5,22 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 
 from ...errors import DataError, KindError, unknown_name
+
+
+class Frame(Protocol):
+    """What is read of a `pandas.DataFrame`, or of what is like one."""
+
+    columns: Iterable[Any]
+
+    def __getitem__(self, column: Any) -> Frame: ...
+    def to_numpy(self) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,7 +36,7 @@ class Table:
 BASE = ""  # the name of the condition that changes nothing
 
 
-def tables(data: Any, conditions: Mapping[str, Any] | None, time: str) -> tuple[Table, ...]:
+def tables(data: object, conditions: Mapping[str, object] | None, time: str) -> tuple[Table, ...]:
     """All tables of `data` with the condition of each.
 
     **Arguments:**
@@ -37,49 +46,51 @@ def tables(data: Any, conditions: Mapping[str, Any] | None, time: str) -> tuple[
     - `time`: the name of the column of times.
     """
     if conditions is None:
-        return tuple(_table(one, name, BASE, time) for name, one in _several(data, "data"))
+        return tuple(_table(table, name, BASE, time) for name, table in _several(data, "data"))
     if not isinstance(data, Mapping) or not _is_nest(data):
         raise KindError(
             "With conditions= the data are a dictionary {condition: table}, with a table or a list "
             "of tables for each."
         )
-    found = []
-    for condition, own in data.items():
+    all_tables = []
+    for condition, several in data.items():
         if condition not in conditions:
             raise unknown_name(str(condition), map(str, conditions), "the conditions")
-        found += [_table(one, name, condition, time) for name, one in _several(own, condition)]
-    return tuple(found)
+        all_tables += [
+            _table(table, name, condition, time) for name, table in _several(several, condition)
+        ]
+    return tuple(all_tables)
 
 
-def _several(data: Any, name: str) -> list[tuple[str, Any]]:
+def _several(data: object, name: str) -> list[tuple[str, object]]:
     if isinstance(data, list | tuple):
-        return [(f"{name}[{i}]", one) for i, one in enumerate(data)]
+        return [(f"{name}[{i}]", table) for i, table in enumerate(data)]
     if isinstance(data, Mapping) and _is_nest(data):
-        return [(str(key), one) for key, one in data.items()]
+        return [(str(key), table) for key, table in data.items()]
     return [(name, data)]
 
 
-def _is_nest(data: Mapping[Any, Any]) -> bool:
-    return bool(data) and all(_is_table(one) or _is_tables(one) for one in data.values())
+def _is_nest(data: Mapping[Any, object]) -> bool:
+    return bool(data) and all(_is_table(table) or _is_tables(table) for table in data.values())
 
 
-def _is_tables(value: Any) -> bool:
+def _is_tables(value: object) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(map(_is_table, value))
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     return isinstance(value, Mapping | str | os.PathLike) or _is_frame(value)
 
 
-def _is_frame(value: Any) -> bool:
+def _is_frame(value: object) -> TypeGuard[Frame]:
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
-def _table(data: Any, name: str, condition: str, time: str) -> Table:
+def _table(data: object, name: str, condition: str, time: str) -> Table:
     columns = _columns(data, name)
     if time not in columns:
-        found = unknown_name(time, columns, f"the columns of {name!r}")
-        raise DataError(f"{found} The times of the data are a column; time= is its name.")
+        error = unknown_name(time, columns, f"the columns of {name!r}")
+        raise DataError(f"{error} The times of the data are a column; time= is its name.")
     t = _numbers(columns.pop(time), time, name)
     if t.ndim != 1 or not t.size:
         raise DataError(f"The times {time!r} of {name!r} are a vector, got shape {t.shape}.")
@@ -93,7 +104,7 @@ def _table(data: Any, name: str, condition: str, time: str) -> Table:
     return Table(name, condition, t, columns)
 
 
-def _columns(data: Any, name: str) -> dict[str, Any]:
+def _columns(data: object, name: str) -> dict[str, np.ndarray]:
     if isinstance(data, str | os.PathLike):
         return _read_csv(Path(data))
     if _is_frame(data):
@@ -106,7 +117,7 @@ def _columns(data: Any, name: str) -> dict[str, Any]:
     )
 
 
-def _read_csv(path: Path) -> dict[str, Any]:
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.reader(file))
     if len(rows) < 2:
@@ -120,7 +131,7 @@ def _read_csv(path: Path) -> dict[str, Any]:
     return {column: np.asarray(cells, object) for column, *cells in zip(header, *body, strict=True)}
 
 
-def _numbers(values: Any, column: str, table: str) -> np.ndarray:
+def _numbers(values: np.ndarray, column: str, table: str) -> np.ndarray:
     """A column as floats; an empty cell or `None` is a missing value, NaN."""
     array = np.asarray(values)
     if array.dtype.kind in "OUS":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from ..._parameters import MTKParameters, replace
+from ..._parameters import MTKParameters, Portion, replace
 from ...errors import KindError
 
 
@@ -37,16 +37,16 @@ class AbstractTarget(eqx.Module):
 class OfResiduals(AbstractTarget):
     """A user's residuals of a parameter object."""
 
-    function: Callable[[MTKParameters], Any] = eqx.field(static=True)
+    function: Callable[[MTKParameters], ArrayLike] = eqx.field(static=True)
     p: MTKParameters
-    free: tuple[Any, ...] = eqx.field(static=True)
+    free: tuple[Portion | str, ...] = eqx.field(static=True)
 
     def residuals(self, v: Array, forward: bool) -> Array:
         del forward
-        found = jnp.asarray(self.function(replace(self.free, self.p, v)))
-        if not jnp.issubdtype(found.dtype, jnp.floating):
-            raise KindError(f"The residuals are floats, got {found.dtype.name}.")
-        return found.ravel()
+        residuals = jnp.asarray(self.function(replace(self.free, self.p, v)))
+        if not jnp.issubdtype(residuals.dtype, jnp.floating):
+            raise KindError(f"The residuals are floats, got {residuals.dtype.name}.")
+        return residuals.ravel()
 
     def loss(self, v: Array, forward: bool) -> Array:
         return half_sum_of_squares(self.residuals(v, forward))
@@ -58,23 +58,23 @@ class OfResiduals(AbstractTarget):
 class OfLoss(AbstractTarget):
     """A user's loss of a parameter object."""
 
-    function: Callable[[MTKParameters], Any] = eqx.field(static=True)
+    function: Callable[[MTKParameters], ArrayLike] = eqx.field(static=True)
     p: MTKParameters
-    free: tuple[Any, ...] = eqx.field(static=True)
+    free: tuple[Portion | str, ...] = eqx.field(static=True)
 
     def loss(self, v: Array, forward: bool) -> Array:
         del forward
         return scalar(self.function(replace(self.free, self.p, v)))
 
 
-def scalar(found: Any) -> Array:
+def scalar(value: ArrayLike) -> Array:
     """A loss as an array, with an error where it is not one number."""
-    found = jnp.asarray(found)
-    if found.shape or not jnp.issubdtype(found.dtype, jnp.floating):
+    loss = jnp.asarray(value)
+    if loss.shape or not jnp.issubdtype(loss.dtype, jnp.floating):
         raise KindError(
-            f"The loss is one float, got shape {found.shape} and dtype {found.dtype.name}."
+            f"The loss is one float, got shape {loss.shape} and dtype {loss.dtype.name}."
         )
-    return found
+    return loss
 
 
 def half_sum_of_squares(residuals: Array) -> Array:

@@ -10,23 +10,26 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from ..._io import Host, from_npy, on_host, pack, to_npy, unpack, write_atomically
 from ...errors import FileError, KindError, MismatchError, MismatchWarning
 from .coordinates import Landscape
 from .loop import AbstractMethod, begin
 
+T = TypeVar("T")
+
 _FORMAT = "mtkparams checkpoint"
 # What may differ and only deserves a word: another version of JAX may round differently.
 SOFTWARE = "software"
 
 
-class Checkpoint:
+class CheckpointFolder:
     """The folder in which a run keeps its state: the last one, in one file that is always whole.
 
     **Arguments:**
@@ -48,7 +51,7 @@ class Checkpoint:
         self.name = "checkpoint"
         self._lock: IO[str] | None = None
 
-    def __enter__(self) -> Checkpoint:
+    def __enter__(self) -> CheckpointFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.folder / ".lock", self.folder)
         # A process that was killed while it wrote has left its half of a file.
@@ -66,13 +69,13 @@ class Checkpoint:
         """The file."""
         return self.folder / f"{self.name}.mtk"
 
-    def part(self, number: int) -> Checkpoint:
+    def part(self, number: int) -> CheckpointFolder:
         """A checkpoint of its own for one part of the run, in the same folder."""
         part = copy.copy(self)
         part.name = f"{self.name}-{number}"
         return part
 
-    def load(self, like: Any) -> Any:
+    def load(self, like: T) -> T | None:
         """What was kept last, or `None` where nothing is kept yet.
 
         **Arguments:**
@@ -90,23 +93,23 @@ class Checkpoint:
             return None
         header, members = unpack(content, what, _FORMAT)
         self._compare(header["about"], what)
-        stored = {one["path"]: one for one in header["state"]}
+        stored = {about["path"]: about for about in header["state"]}
         arrays, others = eqx.partition(like, eqx.is_array)
         leaves, structure = jax.tree_util.tree_flatten_with_path(arrays)
-        found = []
+        state = []
         for number, (path, leaf) in enumerate(leaves):
             name = jax.tree_util.keystr(path)
-            own, kept = _about(name, on_host(leaf, name)), stored.get(name)
-            if len(stored) != len(leaves) or kept is None or not _is_like(kept, own):
+            here, there = _about(name, on_host(leaf, name)), stored.get(name)
+            if len(stored) != len(leaves) or there is None or not _is_like(there, here):
                 raise MismatchError(
-                    f"{what} holds another state than this run has: {name} is {kept} there, and {own} "
+                    f"{what} holds another state than this run has: {name} is {there} there, and {here} "
                     f"here. {self._advice()}"
                 )
-            host = from_npy(members[f"{number}.npy"], kept["dtype"])
-            found.append(host.data if isinstance(leaf, np.ndarray) else host.on_device())
-        return eqx.combine(jax.tree.unflatten(structure, found), others)
+            host = from_npy(members[f"{number}.npy"], there["dtype"])
+            state.append(host.data if isinstance(leaf, np.ndarray) else host.on_device())
+        return eqx.combine(jax.tree.unflatten(structure, state), others)
 
-    def save(self, steps: int, state: Any) -> None:
+    def save(self, steps: int, state: PyTree) -> None:
         """Keeps a state in place of what was kept before.
 
         **Arguments:**
@@ -137,12 +140,12 @@ class Checkpoint:
                 stacklevel=4,
             )
             return
-        said = [
+        differences = [
             f"{key} ({stored.get(key, 'nothing')} there, {now.get(key, 'nothing')} here)"
             for key in differ
         ]
         raise MismatchError(
-            f"{what} is the checkpoint of another run: it differs in {', '.join(said)}. "
+            f"{what} is the checkpoint of another run: it differs in {', '.join(differences)}. "
             + self._advice(),
             changed=tuple(differ),
         )
@@ -155,11 +158,11 @@ def _about(name: str, host: Host) -> dict[str, Any]:
     return {"path": name, "dtype": host.dtype, "shape": list(host.shape)}
 
 
-def _is_like(kept: dict[str, Any], own: dict[str, Any]) -> bool:
-    shape = own["shape"]
+def _is_like(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    shape = here["shape"]
     if shape[-1:] == [0]:  # grows
-        return kept["dtype"] == own["dtype"] and kept["shape"][:-1] == shape[:-1]
-    return kept == own
+        return there["dtype"] == here["dtype"] and there["shape"][:-1] == shape[:-1]
+    return there == here
 
 
 def _locked(path: Path, folder: Path) -> IO[str]:
@@ -200,7 +203,7 @@ def about_run(
     z = landscape.coordinates.lower
     arrays, static = eqx.partition((method, landscape, begin(method, landscape, z)), eqx.is_array)
 
-    def step(arrays: Any) -> Any:
+    def step(arrays: PyTree) -> PyTree:
         method, landscape, run = eqx.combine(arrays, static)
         return eqx.filter(method.step(landscape, run), eqx.is_array)
 
@@ -222,7 +225,7 @@ def software() -> str:
     return f"jax {jax.__version__} on {jax.default_backend()}"
 
 
-def of_arrays(tree: Any) -> str:
+def of_arrays(tree: PyTree) -> str:
     """A digest of all arrays in a pytree: values, shapes and dtypes, in order."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -233,7 +236,7 @@ def of_arrays(tree: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def of_program(f: Callable[..., Any], *arguments: Any) -> str:
+def of_program(f: Callable[..., PyTree], *arguments: PyTree) -> str:
     """A digest of what JAX makes of `f`: the same program, with the same constants inside.
 
     Functions compare by what they compute, so that a run is known again in another process, and a

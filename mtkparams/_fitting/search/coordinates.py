@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._parameters import MTKParameters, from_unconstrained, to_unconstrained
+from ..._parameters import MTKParameters, Portion, from_unconstrained, to_unconstrained
 from ...errors import KindError
 from ..objective.objective import Objective
 
@@ -30,7 +30,7 @@ class Coordinates(eqx.Module):
     p: MTKParameters
     lower: Float[Array, " n"]
     upper: Float[Array, " n"]
-    free: tuple[Any, ...] = eqx.field(static=True)
+    free: tuple[Portion | str, ...] = eqx.field(static=True)
     kind: Kind = eqx.field(static=True)
 
     @staticmethod

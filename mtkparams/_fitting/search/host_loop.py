@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -13,46 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..options import Status, Watch
+from .checkpoint import CheckpointFolder
 from .coordinates import Landscape
 from .loop import CHUNK, INTERRUPTED, RUNNING, AbstractMethod, Run, advance_all, advance_one
 
 # How long a compiled piece should take: Ctrl-C and the bar wait for its end.
 _SECONDS = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """How far a fit is, as callbacks get it.
-
-    **Attributes:**
-
-    - `steps`: steps done; `loss`: at the last one; `best_loss`: the least so far.
-    - `values`: the best values so far by name; of many starts those of the best start.
-    """
-
-    steps: int
-    loss: float
-    best_loss: float
-    values: dict[str, float]
-
-
-@runtime_checkable
-class Checkpoint(Protocol):
-    """Where a loop keeps itself between its pieces."""
-
-    every: int
-
-    def load(self, like: Any) -> Any:
-        """What was kept, in the structure of `like`, or `None`."""
-        ...
-
-    def save(self, steps: int, state: Any) -> None:
-        """Keep a state."""
-        ...
-
-    def part(self, number: int) -> Any:
-        """A checkpoint of its own for one of several loops."""
-        ...
 
 
 @runtime_checkable
@@ -64,13 +30,33 @@ class Bar(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch:
-    """Who wants to know, and after how many steps each."""
+class Listeners:
+    """Who is told of a run on its way: the user's function, a bar that is open, a folder that is locked."""
 
-    callback: Callable[[Status], Any] | None = None
-    every: int | None = None
+    watch: Watch
     bar: Bar | None = None
-    checkpoint: Checkpoint | None = None
+    folder: CheckpointFolder | None = None
+
+    def due(self, done: int) -> int:
+        """After how many steps more somebody wants to know; not before the piece ends if nobody does."""
+        intervals = [self.watch.every] if self.watch.callback is not None else []
+        intervals += [self.folder.every] if self.folder is not None else []
+        return min((every - done % every for every in intervals), default=CHUNK)
+
+    def ask_to_stop(self, landscape: Landscape, run: Run, done: int) -> bool:
+        """Tells them how far the run is; whether the user's function asks to stop it."""
+        callback = self.watch.callback if done % self.watch.every == 0 else None
+        if callback is None and self.bar is None:
+            return False
+        status = status_of(landscape, run, done)
+        if self.bar is not None:
+            self.bar.update(status)
+        return callback is not None and callback(status) is True
+
+    def close(self) -> None:
+        """Closes the bar."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 def drive(
@@ -80,7 +66,7 @@ def drive(
     *,
     limit: int,
     patience: int | None,
-    watch: Watch,
+    listeners: Listeners,
     devices: tuple[Any, ...] = (),
 ) -> tuple[Run, np.ndarray]:
     """The run at its end, and the loss after each step, shape `(..., steps)`.
@@ -93,10 +79,11 @@ def drive(
     many = run.z.ndim > 1
     losses: list[np.ndarray] = []
     done = 0
-    if watch.checkpoint is not None:
-        kept = watch.checkpoint.load((run, np.zeros((*run.loss.shape, 0))))
-        if kept is not None:
-            run, before = kept
+    folder = listeners.folder
+    if folder is not None:
+        state = folder.load((run, np.zeros((*run.loss.shape, 0))))
+        if state is not None:
+            run, before = state
             losses, done = [np.asarray(before)], before.shape[-1]
     stop = jnp.asarray(limit)
     tired = jnp.asarray(np.iinfo(np.int32).max if patience is None else patience)
@@ -104,49 +91,31 @@ def drive(
     size = 8
     try:
         while (np.asarray(run.code) == RUNNING).any():
-            count = min(_next(watch, done, size), CHUNK)
+            count = min(listeners.due(done), size, CHUNK)
             began = time.perf_counter()
-            new, found = advance(method, landscape, run, stop, tired, jnp.asarray(count))
+            new, chunk = advance(method, landscape, run, stop, tired, jnp.asarray(count))
             jax.block_until_ready(new.loss)
             run = new
             took = time.perf_counter() - began
             made = int(np.max(np.asarray(run.steps))) - done
-            losses.append(np.asarray(found)[..., :made])
+            losses.append(np.asarray(chunk)[..., :made])
             done += made
             # The first piece includes compilation; the second tells how long a step takes.
             size = 8 if len(losses) == 1 else max(1, int(size * min(4.0, _SECONDS / (took + 1e-9))))
-            if watch.checkpoint is not None and done % watch.checkpoint.every == 0:
-                watch.checkpoint.save(done, (run, np.concatenate(losses, axis=-1)))
-            if _tell(watch, landscape, run, done):
+            if folder is not None and done % folder.every == 0:
+                folder.save(done, (run, np.concatenate(losses, axis=-1)))
+            if listeners.ask_to_stop(landscape, run, done):
                 run = _interrupted(run)
-        if watch.checkpoint is not None and losses and not (run.code == INTERRUPTED).any():
-            watch.checkpoint.save(done, (run, np.concatenate(losses, axis=-1)))
+        if folder is not None and losses and not (run.code == INTERRUPTED).any():
+            folder.save(done, (run, np.concatenate(losses, axis=-1)))
     except KeyboardInterrupt:
         run = _interrupted(run)
-    if watch.bar is not None:
-        watch.bar.close()
+    listeners.close()
     return run, np.concatenate(losses, axis=-1) if losses else np.zeros((*run.loss.shape, 0))
 
 
-def _next(watch: Watch, done: int, size: int) -> int:
-    """How many steps until somebody wants to know, or the piece has taken its time."""
-    intervals = [watch.every if watch.callback is not None else None]
-    intervals.append(watch.checkpoint.every if watch.checkpoint is not None else None)
-    return min([size, *(every - done % every for every in intervals if every)])
-
-
-def _tell(watch: Watch, landscape: Landscape, run: Run, done: int) -> bool:
-    """Whether a callback, after it was told, asks to stop."""
-    calls = watch.callback is not None and done % (watch.every or 1) == 0
-    if not calls and watch.bar is None:
-        return False
-    status = status_of(landscape, run, done)
-    if watch.bar is not None:
-        watch.bar.update(status)
-    return bool(calls and watch.callback is not None and watch.callback(status) is True)
-
-
 def status_of(landscape: Landscape, run: Run, done: int) -> Status:
+    """How far a run, or the best of many, is after `done` steps."""
     best = np.asarray(run.best_loss)
     first = int(np.argmin(best)) if best.ndim else ()
     v = np.asarray(landscape.coordinates.back(run.best[first])).tolist()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..._problems import sharded
 from .coordinates import Landscape
 
 # Why a run stopped. Numbers, so that they go through `vmap`.
-RUNNING, CONVERGED, STEPS, START_FAILED, NO_STEP, PATIENCE, INTERRUPTED, STALLED = range(8)
+RUNNING, CONVERGED, STEPS, START_FAILED, NO_STEP, PATIENCE, INTERRUPTED, STALLED, NO_SEARCH = range(
+    9
+)
 
 MESSAGES = {
     RUNNING: "It has not stopped.",
@@ -24,6 +26,7 @@ MESSAGES = {
     NO_STEP: "No step leads to a place where the objective can be computed.",
     PATIENCE: "The loss did not improve for as many steps as patience= allows.",
     INTERRUPTED: "It was interrupted.",
+    NO_SEARCH: "No search was made here.",
     STALLED: "The method found no better place, though its own test of convergence was not met.",
 }
 
@@ -92,6 +95,9 @@ class AbstractMethod(eqx.Module):
         """The run after one evaluation of the objective."""
 
 
+T = TypeVar("T")
+
+
 def begin(method: AbstractMethod, landscape: Landscape, z: Array) -> Run:
     """A run that has not made a step."""
     zero = jnp.zeros((), int)
@@ -112,7 +118,7 @@ def begin(method: AbstractMethod, landscape: Landscape, z: Array) -> Run:
     return strong(run)
 
 
-def strong(tree: Any) -> Any:
+def strong(tree: T) -> T:
     """`tree` with no weak types: with them, a second call would compile once more."""
     return jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.asarray(x).dtype), tree)
 
@@ -197,10 +203,10 @@ def advance_all(
     arrays, static = eqx.partition(shared, eqx.is_array)
     moving, still = eqx.partition(run, eqx.is_array)
 
-    def of_device(arrays: Any, moving: Any) -> tuple[Any, Array]:
+    def of_device(arrays: PyTree, moving: PyTree) -> tuple[PyTree, Array]:
         method, landscape, *numbers = eqx.combine(arrays, static)
-        one = lambda m: advance(method, landscape, eqx.combine(m, still), *numbers)
-        new, losses = jax.vmap(one)(moving)
+        advanced = lambda m: advance(method, landscape, eqx.combine(m, still), *numbers)
+        new, losses = jax.vmap(advanced)(moving)
         return eqx.filter(new, eqx.is_array), losses
 
     share = (lambda f, a, m: sharded(f, devices, a, m)) if devices else (lambda f, a, m: f(a, m))

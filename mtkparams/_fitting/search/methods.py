@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix as optx
+from jaxtyping import Array
 
 from ..._parameters import plain, select
 from ...errors import KindError, unknown_name
@@ -32,7 +33,18 @@ MINIMISERS_OF_SCIPY = (
 OF_SCIPY = (*LEAST_SQUARES_OF_SCIPY, *MINIMISERS_OF_SCIPY)
 
 
-def method_of(method: Any, objective: Objective, tol: float) -> AbstractMethod | str:
+Rates: TypeAlias = Mapping[Any, float | int | optax.GradientTransformation]
+Method: TypeAlias = (
+    optax.GradientTransformation
+    | optx.AbstractLeastSquaresSolver
+    | optx.AbstractMinimiser
+    | AbstractMethod
+    | Rates
+    | str
+)
+
+
+def method_of(method: object, objective: Objective, tol: float) -> AbstractMethod | str:
     """An optimizer as a method, or the name of one of scipy's."""
     residuals = objective.kind == "least_squares"
     if method is None:
@@ -73,7 +85,7 @@ def _needs_residuals(name: str, objective: Objective) -> None:
         )
 
 
-def by_name(rates: Mapping[Any, Any], objective: Objective) -> optax.GradientTransformation:
+def by_name(rates: Rates, objective: Objective) -> optax.GradientTransformation:
     """One transformation that treats each entry of the vector by the name it has.
 
     **Arguments:**
@@ -83,13 +95,13 @@ def by_name(rates: Mapping[Any, Any], objective: Objective) -> optax.GradientTra
     """
     labels = list(objective.labels)
     group = np.full(len(labels), -1)
-    transformations: dict[str, Any] = {}
+    transformations: dict[str, optax.GradientTransformation] = {}
     for number, (name, rate) in enumerate(rates.items()):
         transformations[str(number)] = optax.adam(rate) if isinstance(rate, int | float) else rate
         if name is ...:
             continue
-        own = select(stored_label(name, objective), objective.p.index, objective.p.buffers).labels()
-        for label in own:
+        entries = select(stored_label(name, objective), objective.p.index, objective.p.buffers)
+        for label in entries.labels():
             if label not in labels:
                 raise unknown_name(plain(name), labels, "the free parameters (method=)")
             group[labels.index(label)] = number
@@ -103,19 +115,24 @@ def by_name(rates: Mapping[Any, Any], objective: Objective) -> optax.GradientTra
     )
     split = lambda z: {key: z[at] for key, at in places.items()}
 
-    def join(parts: Any) -> Any:
+    def join(parts: Any) -> Array:
         whole = jnp.concatenate([parts[key] for key in places])
         return whole[np.argsort(np.concatenate(list(places.values())))]
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
-        given = None if params is None else split(params)
-        new, state = inner.update(split(updates), state, given)
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: object,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        values = None if params is None else split(params)
+        new, state = inner.update(split(updates), state, values)
         return join(new), state
 
     return optax.GradientTransformationExtraArgs(lambda params: inner.init(split(params)), update)
 
 
-def stored_label(name: Any, objective: Objective) -> str:
+def stored_label(name: object, objective: Objective) -> str:
     """The name of the parameter that `name` means: an unknown is its initial value."""
     name = plain(name)
     return (
@@ -123,10 +140,10 @@ def stored_label(name: Any, objective: Objective) -> str:
     )
 
 
-def describe(method: AbstractMethod | str, given: Any) -> str:
-    """What a report calls a method."""
+def describe(method: AbstractMethod | str, asked: object) -> str:
+    """What a report calls a method that was `asked` for as a user does."""
     if isinstance(method, str):
         return f"scipy {method}"
     if isinstance(method, Optimistix):
         return f"optimistix {type(method.solver).__name__}"
-    return "optax, learning rates by name" if isinstance(given, Mapping) else "optax"
+    return "optax, learning rates by name" if isinstance(asked, Mapping) else "optax"

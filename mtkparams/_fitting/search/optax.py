@@ -33,14 +33,16 @@ class Optax(AbstractMethod):
     the moments of Adam, never sees a failed gradient.
     """
 
-    transformation: Any
+    transformation: optax.GradientTransformation
 
     def init(self, landscape: Landscape, z: Array) -> _State:
         del landscape
         with jax.numpy_dtype_promotion("standard"):
             inner = self._extended.init(z)
-        one = jnp.ones((), z.dtype)
-        return _State(jax.tree.map(jnp.asarray, inner), jnp.zeros_like(z), one, jnp.zeros((), int))
+        whole = jnp.ones((), z.dtype)
+        return _State(
+            jax.tree.map(jnp.asarray, inner), jnp.zeros_like(z), whole, jnp.zeros((), int)
+        )
 
     @property
     def _extended(self) -> Any:

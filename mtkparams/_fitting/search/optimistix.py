@@ -7,7 +7,7 @@ parameters do not matter; and a run stops when the loss can no longer be made sm
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -26,6 +26,9 @@ _NOISE = 1e-8
 
 # After so many trials in a row that failed, each a quarter of the one before, nothing is left.
 _MOST_FAILURES = 60
+
+
+Solver: TypeAlias = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
 
 
 class _Guard(eqx.Module):
@@ -102,8 +105,8 @@ class ScaledDamping(optx.AbstractDescent):
         eye = jnp.eye(norms.size, dtype=norms.dtype)
         matrix = jnp.concatenate([state.r / norms[None], damping * eye])
         vector = jnp.concatenate([state.y, jnp.zeros_like(norms)])
-        found = back_substitute(*triangular(matrix, vector))
-        return -found / norms, optx.RESULTS.successful
+        scaled = back_substitute(*triangular(matrix, vector))
+        return -scaled / norms, optx.RESULTS.successful
 
 
 class Capped(optx.AbstractDescent):
@@ -155,19 +158,20 @@ class Optimistix(AbstractMethod):
       Jacobian (least squares), the root of twice the decrease that is left (quasi-Newton).
     """
 
-    solver: Any
+    solver: Solver
     tol: float
 
     @staticmethod
-    def of(solver: Any, tol: float) -> Optimistix:
-        if not hasattr(solver, "search"):
+    def of(solver: Solver, tol: float) -> Optimistix:
+        search = getattr(solver, "search", None)
+        if search is None:
             raise KindError(
                 f"{type(solver).__name__} makes no steps that could be rejected where a solve fails. "
                 "Use optimistix.LevenbergMarquardt, GaussNewton, Dogleg, BFGS, or a method of scipy "
                 "by name, such as 'Nelder-Mead'."
             )
-        if not isinstance(solver.search, Guarded):
-            solver = eqx.tree_at(lambda s: s.search, solver, Guarded(solver.search))
+        if not isinstance(search, Guarded):
+            solver = eqx.tree_at(lambda s: s.search, solver, Guarded(search))
         return Optimistix(solver, tol)
 
     @property
@@ -236,6 +240,6 @@ def _is_least(state: Any, z: Array, loss: Array, tol: float) -> Array:
         noise = (state.search_state.rejected >= 2) & (promised <= _NOISE * norm)
         return small | noise | (explained <= tol * norm) | (promised <= eps * norm)
     if isinstance(info, optx.FunctionInfo.EvalGradHessianInv):
-        left = 0.5 * info.grad @ info.hessian_inv.mv(info.grad)
-        return small | (left <= eps * jnp.abs(loss)) | (left <= tol**2)
+        decrease = 0.5 * info.grad @ info.hessian_inv.mv(info.grad)
+        return small | (decrease <= eps * jnp.abs(loss)) | (decrease <= tol**2)
     return small

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from .host_loop import Status
+from ..options import Status
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class TqdmBar:
     """A bar that shows steps, the loss and the least loss."""
 
-    def __init__(self, bar: Any):
+    def __init__(self, bar: tqdm):
         self._bar = bar
 
     def update(self, status: Status) -> None:
@@ -27,6 +30,6 @@ def progress_bar(total: int) -> TqdmBar:
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError(
-            'progress=True needs tqdm: pip install "mtkparams[plot]", or give a callback=.'
+            'progress=True needs tqdm: pip install "mtkparams[plot]", or give a function as watch=.'
         ) from error
     return TqdmBar(tqdm(total=total, unit="step"))

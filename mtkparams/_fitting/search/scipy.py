@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from ...errors import KindError
 from .coordinates import Landscape
-from .host_loop import Watch, status_of
+from .host_loop import Listeners
 from .loop import (
     CONVERGED,
     INTERRUPTED,
@@ -59,9 +59,10 @@ class _Log:
     """What a run of scipy has evaluated, and the point where it may go on from."""
 
     def __init__(
-        self, landscape: Landscape, z: np.ndarray, limit: int, patience: int, watch: Watch
+        self, landscape: Landscape, z: np.ndarray, limit: int, patience: int, listeners: Listeners
     ):
-        self.landscape, self.limit, self.patience, self.watch = landscape, limit, patience, watch
+        self.landscape, self.limit, self.patience = landscape, limit, patience
+        self.listeners = listeners
         self.good, self.good_loss = z, np.inf
         self.best, self.best_loss = z, np.inf
         self.losses: list[float] = []
@@ -83,22 +84,12 @@ class _Log:
         if better:
             self.best, self.best_loss = z.copy(), loss
         self.losses.append(np.inf if failed else loss)
-        self._tell()
+        if self.listeners.ask_to_stop(self.landscape, self.run(RUNNING), len(self.losses)):
+            raise _Stop(INTERRUPTED)
         if len(self.losses) >= self.limit:
             raise _Stop(STEPS)
         if self.since >= self.patience:
             raise _Stop(PATIENCE)
-
-    def _tell(self) -> None:
-        done = len(self.losses)
-        calls = self.watch.callback is not None and done % (self.watch.every or 1) == 0
-        if not calls and self.watch.bar is None:
-            return
-        status = status_of(self.landscape, self.run(RUNNING), done)
-        if self.watch.bar is not None:
-            self.watch.bar.update(status)
-        if calls and self.watch.callback is not None and self.watch.callback(status) is True:
-            raise _Stop(INTERRUPTED)
 
     def run(self, code: int) -> Run:
         """This as a run."""
@@ -130,7 +121,7 @@ def run_scipy(
     limit: int,
     patience: int | None,
     tol: float,
-    watch: Watch,
+    listeners: Listeners,
 ) -> tuple[Run, np.ndarray]:
     """The run of one of scipy's methods, and the loss of each evaluation, infinite where it failed."""
     coordinates = landscape.coordinates
@@ -145,7 +136,7 @@ def run_scipy(
         bounds = scipy.optimize.Bounds(low, high)  # pyright: ignore[reportArgumentType]
     start = np.asarray(z, float)
     most = np.iinfo(np.int32).max
-    log = _Log(landscape, start, limit, most if patience is None else patience, watch)
+    log = _Log(landscape, start, limit, most if patience is None else patience, listeners)
     search = _least_squares if name in LEAST_SQUARES_OF_SCIPY else _minimise
     try:
         code = search(name, landscape, start, bounds, tol, log)
@@ -153,37 +144,42 @@ def run_scipy(
         code = stop.code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    if watch.bar is not None:
-        watch.bar.close()
+    listeners.close()
     return log.run(code), np.asarray(log.losses)
 
 
 def _least_squares(
-    name: str, landscape: Landscape, start: np.ndarray, bounds: Any, tol: float, log: _Log
+    name: str,
+    landscape: Landscape,
+    start: np.ndarray,
+    bounds: scipy.optimize.Bounds | None,
+    tol: float,
+    log: _Log,
 ) -> int:
-    kept: dict[bytes, np.ndarray] = {}
+    jacobian_at: dict[bytes, np.ndarray] = {}
     good = np.zeros(0)
 
     def residuals(z: np.ndarray) -> np.ndarray:
         nonlocal good
-        found, slopes = map(np.asarray, _residuals(landscape, _as(landscape, z)))
-        failed = not (np.isfinite(found).all() and np.isfinite(slopes).all())
-        kept.clear()
-        kept[z.tobytes()] = slopes
-        log.add(z, np.inf if failed else 0.5 * float(found @ found), failed)
+        values, slopes = map(np.asarray, _residuals(landscape, _as(landscape, z)))
+        failed = not (np.isfinite(values).all() and np.isfinite(slopes).all())
+        jacobian_at.clear()
+        jacobian_at[z.tobytes()] = slopes
+        log.add(z, np.inf if failed else 0.5 * float(values @ values), failed)
         if failed:
             # MINPACK rejects what is far worse than where it is; the others reject NaN as well.
             return 1e3 * (np.abs(good) + 1.0)
-        good = found
-        return found.astype(float)
+        good = values
+        return values.astype(float)
 
     def jacobian(z: np.ndarray) -> np.ndarray:
-        if z.tobytes() not in kept:
-            kept[z.tobytes()] = np.asarray(_residuals(landscape, _as(landscape, z))[1])
-        return kept[z.tobytes()].astype(float)
+        if z.tobytes() not in jacobian_at:
+            jacobian_at[z.tobytes()] = np.asarray(_residuals(landscape, _as(landscape, z))[1])
+        return jacobian_at[z.tobytes()].astype(float)
 
     least = 64 * np.finfo(float).eps
-    found = scipy.optimize.least_squares(
+    limits: dict[str, Any] = {} if bounds is None else {"bounds": bounds}
+    end = scipy.optimize.least_squares(
         residuals,
         start,
         jac=jacobian,  # pyright: ignore[reportArgumentType]
@@ -193,13 +189,18 @@ def _least_squares(
         ftol=max(least, tol**2),
         xtol=max(least, tol**2),
         gtol=max(least, tol**2),
-        **({} if bounds is None else {"bounds": bounds}),
+        **limits,
     )
-    return CONVERGED if found.success else STALLED
+    return CONVERGED if end.success else STALLED
 
 
 def _minimise(
-    name: str, landscape: Landscape, start: np.ndarray, bounds: Any, tol: float, log: _Log
+    name: str,
+    landscape: Landscape,
+    start: np.ndarray,
+    bounds: scipy.optimize.Bounds | None,
+    tol: float,
+    log: _Log,
 ) -> int:
     slopes_at_good = np.zeros_like(start)
 
@@ -235,7 +236,7 @@ def _minimise(
     if name == "TNC":
         options = {"maxfun": log.limit + 1}
     free = name in _WITHOUT_GRADIENT
-    found = scipy.optimize.minimize(
+    end = scipy.optimize.minimize(
         alone if free else with_slopes,
         start,
         jac=None if free else True,  # pyright: ignore[reportArgumentType]
@@ -244,7 +245,7 @@ def _minimise(
         tol=None if name in ("L-BFGS-B", "Nelder-Mead") else tol,
         options=options,
     )
-    return CONVERGED if found.success else STALLED
+    return CONVERGED if end.success else STALLED
 
 
 def _as(landscape: Landscape, z: np.ndarray) -> Array:

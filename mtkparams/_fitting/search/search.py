@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 
 from ...errors import KindError
 from .coordinates import Landscape
-from .host_loop import Watch, drive
+from .host_loop import Listeners, drive
 from .loop import AbstractMethod, Run, begin_all, begin_one
 from .optimistix import Optimistix
 from .scipy import run_scipy
@@ -27,7 +26,7 @@ class Search:
     limit: int
     patience: int | None
     tol: float
-    watch: Watch
+    listeners: Listeners
 
     def __post_init__(self) -> None:
         coordinates = self.landscape.coordinates
@@ -40,29 +39,27 @@ class Search:
                 "'trf' or 'L-BFGS-B'."
             )
 
-    def one(self, v: np.ndarray) -> tuple[Run, np.ndarray]:
+    def from_one(self, v: np.ndarray) -> tuple[Run, np.ndarray]:
         """The run from the natural values `v`, and the loss after each step, shape `(steps,)`."""
         z = self.landscape.coordinates.into(jnp.asarray(v))
-        common = {"limit": self.limit, "patience": self.patience, "watch": self.watch}
+        common = {"limit": self.limit, "patience": self.patience, "listeners": self.listeners}
         if isinstance(self.method, str):
             return run_scipy(self.method, self.landscape, z, tol=self.tol, **common)
         return drive(
             self.method, self.landscape, begin_one(self.method, self.landscape, z), **common
         )
 
-    def many(self, v: np.ndarray, batch: int) -> tuple[Any, np.ndarray]:
+    def from_many(self, v: np.ndarray, batch: int) -> tuple[Run, np.ndarray]:
         """The runs from natural values of shape `(starts, n)`, as arrays, and their losses."""
-        if batch < 1:
-            raise KindError(f"batch= is a positive number of starts, got {batch}.")
         if isinstance(self.method, str):
-            found = [self.one(each) for each in v]
+            ends = [self.from_one(start) for start in v]
         else:
-            pieces = [v[i : i + batch] for i in range(0, len(v), batch)]
-            found = [self._at_once(each, number) for number, each in enumerate(pieces)]
-        parts = [jax.tree.map(np.asarray, eqx.filter(run, eqx.is_array)) for run, _ in found]
+            batches = [v[i : i + batch] for i in range(0, len(v), batch)]
+            ends = [self._at_once(starts, number) for number, starts in enumerate(batches)]
+        parts = [jax.tree.map(np.asarray, eqx.filter(run, eqx.is_array)) for run, _ in ends]
         join = np.stack if isinstance(self.method, str) else np.concatenate
-        longest = max(losses.shape[-1] for _, losses in found)
-        padded = [_padded(losses, longest) for _, losses in found]
+        longest = max(losses.shape[-1] for _, losses in ends)
+        padded = [_padded(losses, longest) for _, losses in ends]
         return jax.tree.map(lambda *xs: join(xs), *_comparable(parts)), join(padded)
 
     def _at_once(self, v: np.ndarray, number: int) -> tuple[Run, np.ndarray]:
@@ -73,22 +70,22 @@ class Search:
             v = np.concatenate([v, np.tile(v[-1:], (-count % len(devices), 1))])
         z = self.landscape.coordinates.into(jnp.asarray(v))
         run = begin_all(self.method, self.landscape, z)
-        watch = self.watch
-        if watch.checkpoint is not None:
-            watch = dataclasses.replace(watch, checkpoint=watch.checkpoint.part(number))
+        listeners = self.listeners
+        if listeners.folder is not None:
+            listeners = dataclasses.replace(listeners, folder=listeners.folder.part(number))
         run, losses = drive(
             self.method,
             self.landscape,
             run,
             limit=self.limit,
             patience=self.patience,
-            watch=watch,
+            listeners=listeners,
             devices=devices if len(devices) > 1 else (),
         )
         return jax.tree.map(lambda x: x[:count], run), losses[:count]
 
 
-def _comparable(runs: list[Any]) -> list[Any]:
+def _comparable(runs: list[Run]) -> list[Run]:
     """Runs without what methods keep for themselves, which differs between them."""
     return [eqx.tree_at(lambda r: r.state, run, None, is_leaf=lambda x: x is None) for run in runs]
 

@@ -14,32 +14,22 @@ from ..._parameters import select
 from ..._text import counted
 from ...errors import DeclarationError, KindError, ShapeError
 from ..objective.objective import Objective
-from .loop import MESSAGES, START_FAILED
+from ..options import Columns, Sampler, Starts
+from .loop import MESSAGES, START_FAILED, Run
 from .methods import stored_label
 
 # Bounds that span more than this are of a quantity whose order of magnitude is what is unknown.
 _WIDE = 100.0
 
 
-def starting_values(
-    objective: Objective, starts: Any, seed: int, sampler: str
-) -> Float[np.ndarray, "starts n"]:
-    """The values where many fits begin, shape `(starts, n)`.
-
-    **Arguments:**
-
-    - `starts`: how many, the first being the objective's own; or the values themselves, an array
-      of shape `(starts, n)`, or by name arrays of shape `(starts, ...)`.
-    - `seed`, `sampler`: of the points in the unit cube, `"sobol"` or `"latin"`.
-    """
-    if isinstance(starts, int) and not isinstance(starts, bool):
-        if starts < 1:
-            raise KindError(f"starts= is a positive number of starts, got {starts}.")
-        own = np.asarray(objective.start)[None]
-        return np.concatenate([own, _sampled(objective, starts - 1, seed, sampler)])
-    if isinstance(starts, Mapping):
-        return _by_name(objective, starts)
-    values = np.asarray(starts, objective.start.dtype)
+def starting_values(objective: Objective, starts: Starts) -> Float[np.ndarray, "starts n"]:
+    """The values where many fits begin, shape `(starts, n)`."""
+    if isinstance(starts.values, int | np.integer):
+        drawn = _sampled(objective, int(starts.values) - 1, starts.seed, starts.sampler)
+        return np.concatenate([np.asarray(objective.start)[None], drawn])
+    if isinstance(starts.values, Mapping):
+        return _by_name(objective, starts.values)
+    values = np.asarray(starts.values, objective.start.dtype)
     if values.ndim != 2 or values.shape[1] != objective.start.size or not len(values):
         raise ShapeError(
             f"starts= has shape (starts, {objective.start.size}), a column for each of "
@@ -48,31 +38,31 @@ def starting_values(
     return values
 
 
-def _by_name(objective: Objective, starts: Mapping[Any, Any]) -> np.ndarray:
-    sizes = {name: np.shape(values)[:1] for name, values in starts.items()}
+def _by_name(objective: Objective, starts: Mapping[Any, Columns]) -> np.ndarray:
+    sizes = {name: np.asarray(values).shape[:1] for name, values in starts.items()}
     if len(set(sizes.values())) != 1 or () in sizes.values():
         raise ShapeError(f"starts= by name has arrays with as many starts each, got {sizes}.")
     (count,) = next(iter(sizes.values()))
-    found = np.tile(np.asarray(objective.start), (count, 1))
+    table = np.tile(np.asarray(objective.start), (count, 1))
     for name, values in starts.items():
-        own = select(stored_label(name, objective), objective.p.index, objective.p.buffers).labels()
-        for label, column in zip(own, np.reshape(values, (count, -1)).T, strict=True):
+        entries = select(stored_label(name, objective), objective.p.index, objective.p.buffers)
+        columns = np.reshape(np.asarray(values), (count, -1)).T
+        for label, column in zip(entries.labels(), columns, strict=True):
             if label not in objective.labels:
                 raise KindError(f"{label!r} is not free: its value is the same in every start.")
-            found[:, objective.labels.index(label)] = column
-    return found
+            table[:, objective.labels.index(label)] = column
+    return table
 
 
-def _sampled(objective: Objective, count: int, seed: int, sampler: str) -> np.ndarray:
+def _sampled(objective: Objective, count: int, seed: int, sampler: Sampler) -> np.ndarray:
+    """Values at `count` points that fill the unit cube evenly, through each entry's quantiles."""
     size = objective.start.size
     if sampler == "sobol":
         cube = scipy.stats.qmc.Sobol(size, rng=seed)
         # A power of two, which the sequence is balanced for; the first of them are as good as any.
         points = cube.random_base2(max(count - 1, 1).bit_length())[:count]
-    elif sampler == "latin":
-        points = scipy.stats.qmc.LatinHypercube(size, rng=seed).random(count)
     else:
-        raise KindError(f"sampler= is 'sobol' or 'latin', got {sampler!r}.")
+        points = scipy.stats.qmc.LatinHypercube(size, rng=seed).random(count)
     points = np.clip(points, 1e-9, 1 - 1e-9)
     columns, missing, entry = [], [], 0
     pieces = select(objective.free, objective.p.index, objective.p.buffers).pieces
@@ -95,7 +85,7 @@ def _sampled(objective: Objective, count: int, seed: int, sampler: str) -> np.nd
 
 
 def _quantiles(
-    points: np.ndarray, prior: Any, low: float, high: float, scale: Any
+    points: np.ndarray, prior: object, low: float, high: float, scale: str | int | float | None
 ) -> np.ndarray | None:
     quantile = getattr(prior, "ppf", None) or getattr(prior, "icdf", None)
     if quantile is not None:
@@ -108,7 +98,7 @@ def _quantiles(
     return low + points * (high - low)
 
 
-class Starts(eqx.Module):
+class StartTable(eqx.Module):
     """Many fits of one objective, the best first.
 
     **Attributes:**
@@ -131,28 +121,23 @@ class Starts(eqx.Module):
     labels: tuple[str, ...] = eqx.field(static=True)
 
     @staticmethod
-    def ranked(
-        v: np.ndarray,
-        start: np.ndarray,
-        loss: np.ndarray,
-        code: np.ndarray,
-        evaluations: np.ndarray,
-        failures: np.ndarray,
-        z: np.ndarray,
-        labels: tuple[str, ...],
-    ) -> Starts:
-        """The table of runs in any order; `z` are the coordinates in which optima are compared."""
+    def ranked(v: np.ndarray, start: np.ndarray, runs: Run, labels: tuple[str, ...]) -> StartTable:
+        """The table of runs in any order, that began at `start` and ended at `v`.
+
+        Optima are compared in the coordinates of the runs.
+        """
+        loss = np.asarray(runs.best_loss)
         order = np.argsort(loss, kind="stable")
         v = np.where(np.isfinite(loss)[:, None], v, start)
-        return Starts(
+        return StartTable(
             v=v[order],
             start=start[order],
             loss=loss[order],
-            code=code[order],
-            evaluations=evaluations[order],
-            failures=failures[order],
+            code=np.asarray(runs.code)[order],
+            evaluations=np.asarray(runs.evaluations)[order],
+            failures=np.asarray(runs.failures)[order],
             number=order,
-            cluster=_clusters(loss[order], z[order]),
+            cluster=_clusters(loss[order], np.asarray(runs.best)[order]),
             labels=labels,
         )
 
@@ -161,7 +146,7 @@ class Starts(eqx.Module):
         """Which could not begin, shape `(starts,)`."""
         return (self.code == START_FAILED) | ~np.isfinite(self.loss)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, int | float | str]]:
         """One dictionary for each start; `pandas.DataFrame(rows)` makes a table of them."""
         return [
             {
@@ -183,25 +168,26 @@ class Starts(eqx.Module):
     def __str__(self) -> str:
         lines = [f"{counted(len(self), 'start')}, {int(self.failed.sum())} failed"]
         for cluster in range(int(self.cluster.max(initial=-1)) + 1):
-            own = np.flatnonzero(self.cluster == cluster)
+            members = np.flatnonzero(self.cluster == cluster)
+            first = members[0]
             values = ", ".join(
-                f"{name} = {x:.5g}" for name, x in zip(self.labels, self.v[own[0]], strict=True)
+                f"{name} = {x:.5g}" for name, x in zip(self.labels, self.v[first], strict=True)
             )
-            lines.append(f"{own.size:5d} at loss {self.loss[own[0]]:.6g}: {values}")
+            lines.append(f"{members.size:5d} at loss {self.loss[first]:.6g}: {values}")
         return "\n".join(lines)
 
 
 def _clusters(loss: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Equal optima: their losses differ by a thousandth, their coordinates by a hundredth."""
-    found = np.full(loss.size, -1)
+    clusters = np.full(loss.size, -1)
     heads: list[int] = []
     for i in np.flatnonzero(np.isfinite(loss)):
         for number, head in enumerate(heads):
             near = np.abs(z[i] - z[head]) <= 0.01 * (1 + np.abs(z[head]))
             if loss[i] - loss[head] <= 1e-3 * (1 + abs(loss[head])) and near.all():
-                found[i] = number
+                clusters[i] = number
                 break
         else:
-            found[i] = len(heads)
+            clusters[i] = len(heads)
             heads.append(int(i))
-    return found
+    return clusters

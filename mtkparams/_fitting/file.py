@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from .._io import (
     NotPlainError,
@@ -28,13 +29,13 @@ from .._parameters import MTKParameters, Portion
 from .._problems import ODEProblem
 from ..errors import FileError, KindError, MismatchError
 from .answer.directions import Direction
-from .answer.kept import OfFile
+from .answer.of_file import OfFile
 from .answer.result import FitResult
 from .answer.spread import Spread
 from .answer.summary import Row, Summary
 from .answer.uncertainty import Uncertainty
 from .objective.objective import Objective
-from .search.starts import Starts
+from .search.starts import StartTable
 
 _FORMAT = "mtkparams fit"
 _PARAMETERS = "parameters.mtk"
@@ -71,12 +72,12 @@ def save(path: str | os.PathLike[str], result: FitResult) -> None:
         )
     members: dict[str, bytes] = {_PARAMETERS: to_bytes(result.p)}
     objective = result.objective
-    own = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
-    del own["objective"]
+    fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    del fields["objective"]
     free = [item.value if isinstance(item, Portion) else str(item) for item in objective.free]
     header = {
         "format": _FORMAT,
-        "result": encoded(own, members),
+        "result": encoded(fields, members),
         "objective": encoded(
             {
                 "start": np.asarray(objective.start),
@@ -118,7 +119,7 @@ def load(
     what = repr(os.fspath(path))
     header, members = unpack(Path(path).read_bytes(), what, _FORMAT)
     try:
-        own = decoded(header["result"], members)
+        fields = decoded(header["result"], members)
         about = decoded(header["objective"], members)
         errors, summary = (decoded(header[key], members) for key in ("uncertainty", "summary"))
         free = tuple(Portion(text) if is_one else text for is_one, text in header["free"])
@@ -130,7 +131,7 @@ def load(
     if isinstance(like, FitResult):
         like = like.objective
     if isinstance(like, Objective):
-        objective = _checked(like, about, members, own["v"], what)
+        objective = _checked(like, about, members, fields["v"], what)
     else:
         p = like.p if isinstance(like, ODEProblem) else like
         objective = Objective(
@@ -144,7 +145,7 @@ def load(
             units=about["units"],
             priors=(None,) * about["pieces"],
         )
-    result = FitResult(objective=objective, **own)
+    result = FitResult(objective=objective, **fields)
     # What was computed is not computed again; it is no part of the pytree.
     vars(result)["summary"] = summary
     if errors is not None:
@@ -153,7 +154,7 @@ def load(
 
 
 def _checked(
-    objective: Objective, about: dict[str, Any], members: dict[str, bytes], v: Any, what: str
+    objective: Objective, about: dict[str, Any], members: dict[str, bytes], v: np.ndarray, what: str
 ) -> Objective:
     """The given objective, if the file holds a fit of it."""
     differ = [
@@ -173,7 +174,7 @@ def _checked(
     return objective
 
 
-def _equal(a: Any, b: Any) -> bool:
+def _equal(a: PyTree, b: PyTree) -> bool:
     leaves = jax.tree.leaves(a), jax.tree.leaves(b)
     return len(leaves[0]) == len(leaves[1]) and all(
         np.array_equal(x, y, equal_nan=True) if isinstance(x, jax.Array | np.ndarray) else x == y
@@ -182,7 +183,8 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 # What a file may make. Nothing else is looked up, and so nothing else can be called.
-_CLASSES = {cls.__name__: cls for cls in (Direction, Row, Spread, Starts, Summary, Uncertainty)}
+_CLASSES = {cls.__name__: cls for cls in (Direction, Row, Spread, StartTable, Summary, Uncertainty)}
+_EARLIER = {"Starts": StartTable}  # as files of earlier versions call it
 
 
 def encoded(value: Any, members: dict[str, bytes]) -> Any:
@@ -207,21 +209,21 @@ def encoded(value: Any, members: dict[str, bytes]) -> Any:
         raise KindError(f"The result of a fit holds {error}, which no file holds.") from error
 
 
-def decoded(found: Any, members: dict[str, bytes]) -> Any:
+def decoded(stored: Any, members: dict[str, bytes]) -> Any:
     """What `encoded` was given; arrays are NumPy arrays."""
-    if "class" in found:
-        cls = _CLASSES.get(found["class"])
+    if "class" in stored:
+        cls = {**_EARLIER, **_CLASSES}.get(stored["class"])
         if cls is None:
             raise FileError(
-                f"The file holds a {found['class']!r}, which this version does not know."
+                f"The file holds a {stored['class']!r}, which this version does not know."
             )
-        return cls(**{key: decoded(item, members) for key, item in found["fields"].items()})
-    if "array" in found:
-        return from_npy(members[found["array"]], found["dtype"]).data
-    if "dict" in found:
-        return {key: decoded(item, members) for key, item in found["dict"].items()}
-    if "tuple" in found:
-        return tuple(decoded(item, members) for item in found["tuple"])
-    if "list" in found:
-        return [decoded(item, members) for item in found["list"]]
-    return decode(found["value"])
+        return cls(**{key: decoded(item, members) for key, item in stored["fields"].items()})
+    if "array" in stored:
+        return from_npy(members[stored["array"]], stored["dtype"]).data
+    if "dict" in stored:
+        return {key: decoded(item, members) for key, item in stored["dict"].items()}
+    if "tuple" in stored:
+        return tuple(decoded(item, members) for item in stored["tuple"])
+    if "list" in stored:
+        return [decoded(item, members) for item in stored["list"]]
+    return decode(stored["value"])
