@@ -22,6 +22,10 @@ class KindError(TypeError):
     """A value of the wrong kind: text for a number, integers for a vector of floats, and so on."""
 
 
+class UnknownOptionError(KindError):
+    """A keyword that a call does not take; the message suggests the nearest one."""
+
+
 class BoundParameterError(ValueError):
     """A dependent parameter (`bind=`) that was given a value; only the names it reads can be set."""
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from .._blocks import Found, Settings, least_squares, sizes, solve_blocks, solve_whole
+from .._failure import constant, nan_where
 from .._model import Model
 from .._parameters import Caches, Initials, MTKParameters
+from .._results import RESULTS, choose, succeeded
 from ..errors import KindError
 from .algorithms import BrownFullBasicInit, CheckInit, NoInit, OverrideInit
 from .conditions import Conditions
-from .judge import judge
-from .listing import Listed, listing
+from .determined import check_determined
+from .listing import NamedBlock, listing
 from .plan import Plan, Question, plan, without_caches
-from .result import InitializationResult
-from .spoil import spoil
 
 
 class Start(eqx.Module):
@@ -51,23 +49,23 @@ class Start(eqx.Module):
     whole: bool = eqx.field(static=True, default=False)
 
     @property
-    def blocks(self) -> tuple[Listed, ...]:
+    def blocks(self) -> tuple[NamedBlock, ...]:
         """The blocks by name, in the order of `status`."""
         return listing(self.plan, self.whole)
 
     @property
-    def result(self) -> Any:
-        """An `InitializationResult`."""
-        some = lambda bad: jnp.any(bad, axis=-1)
-        results = InitializationResult
-        found = results.where(some(self.violation > 1), results.inconsistent, results.successful)
-        found = results.where(some(self.status == 3), results.singular, found)
-        return results.where(some(self.status == 1), results.not_converged, found)
+    def result(self) -> RESULTS:
+        """How the search ended, the worst that any block or equation says."""
+        some = lambda condition: jnp.any(condition, axis=-1)
+        worst = choose(some(self.violation > 1), RESULTS.inconsistent, RESULTS.successful)
+        worst = choose(some(self.status == 3), RESULTS.singular, worst)
+        return choose(some(self.status == 1), RESULTS.not_converged, worst)
 
     @property
-    def is_whole(self) -> Bool[Array, "*batch"]:
+    def succeeded(self) -> Bool[Array, "*batch"]:
         """Whether everything was found and nothing contradicts it."""
-        return ~(jnp.any(self.status > 0, axis=-1) | jnp.any(self.violation > 1, axis=-1))
+        # Blocks that wait for another, or read a singular one, are never the only ones to fail.
+        return succeeded(self.result)
 
 
 def find_answer(
@@ -83,7 +81,7 @@ def find_answer(
 
 
 def find_start(
-    model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: Any
+    model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: object
 ) -> Start:
     """A start by one of the algorithms; never raises for values, `Start.result` tells."""
     if isinstance(algorithm, OverrideInit):
@@ -107,10 +105,10 @@ def find(
     options: OverrideInit | BrownFullBasicInit,
 ) -> Start:
     """The answer to a question."""
-    own = plan(model, conditions, question, t, p)
+    planned = plan(model, conditions, question, t, p)
     # Here, and not in what is compiled: a warning comes with each call.
-    judge(own, getattr(options, "fully_determined", None))
-    return _search(own, t, p, options)
+    check_determined(planned, getattr(options, "fully_determined", None))
+    return _search(planned, t, p, options)
 
 
 @eqx.filter_jit
@@ -123,8 +121,8 @@ def _search(
     y, p_found = own.split(found.u, p)
     violation = _violations(own, found.u, args, options)
     if own.left_over.size:
-        bad = jnp.any(violation > 1)
-        y, p_found = spoil(y, bad), _without_start(p_found, bad)
+        failed = jnp.any(violation > 1)
+        y, p_found = nan_where(failed, y), _without_start(p_found, failed)
     return Start(
         p=_with_caches(p_found, found.u),
         y=y,
@@ -169,8 +167,8 @@ def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) 
     violation = nothing
     if isinstance(check, CheckInit):
         violation = _violations(own, nothing, (t, without_caches(p)), check)
-        bad = jnp.any(violation > 1)
-        y, p = spoil(y, bad), _without_start(p, bad)
+        failed = jnp.any(violation > 1)
+        y, p = nan_where(failed, y), _without_start(p, failed)
     status, iterations, residual, condition = _nothing(nothing.dtype)
     return Start(
         p.with_buffers(p.buffers),
@@ -189,9 +187,7 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     """How far each equation that is left over is from zero, in units of what is tolerated."""
     if not own.left_over.size:
         return jnp.zeros(0, v.dtype)
-    v, args = jax.tree.map(
-        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (v, args)
-    )
+    v, args = constant((v, args))
     t, p = args
     y, p = own.split(v, p)
 
@@ -203,9 +199,9 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     return jnp.where(jnp.isfinite(ratio), ratio, jnp.inf)
 
 
-def _without_start(p: MTKParameters, bad: Array) -> MTKParameters:
+def _without_start(p: MTKParameters, failed: Bool[Array, ""]) -> MTKParameters:
     """`p` with no initial value at all where they contradict each other."""
-    return p.from_buffers({**p.buffers, Initials: (spoil(p.initials, bad),)})
+    return p.from_buffers({**p.buffers, Initials: (nan_where(failed, p.initials),)})
 
 
 def _with_caches(p: MTKParameters, u: Array) -> MTKParameters:

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._text import counted
-from .judge import listed, surplus, undetermined
-from .listing import Listed, listing, named, short
+from .determined import surplus, undetermined
+from .listing import NamedBlock, listed, listing, named, short
 from .plan import Plan
 
 _ROWS = 60
@@ -40,7 +40,7 @@ class BlockStructure:
     """
 
     title: str
-    blocks: tuple[Listed, ...]
+    blocks: tuple[NamedBlock, ...]
     unknowns: tuple[str, ...]
     equations: tuple[str, ...]
     pattern: sp.csr_array

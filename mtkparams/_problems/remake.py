@@ -14,7 +14,7 @@ from .._parameters import MTKParameters, batch_by_name, fresh, split_index
 from ..errors import KindError, UnknownNameError, unknown_name
 from .nonlinear import NonlinearProblem, apart
 from .problem import ODEProblem, times
-from .values import UNSET, positions, put_guesses, put_values, settle, stored_name
+from .values import UNSET, given_and_found, positions, put_guesses, put_values, stored_name
 
 # A problem of either kind.
 P = TypeVar("P", ODEProblem, NonlinearProblem)
@@ -114,7 +114,9 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
     )
     masks = {n: mask for n, mask in problem.conditions.free.items() if n not in stored}
     system = problem.model.declarations
-    p, conditions = settle(declared, entries, system, lambda: problem.model.algebraic, masks)
+    p, conditions = given_and_found(
+        declared, entries, system, lambda: problem.model.algebraic, masks
+    )
     check_start(problem.model, p)
     return _replace_static(problem, p, conditions)
 

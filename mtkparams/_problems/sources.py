@@ -10,11 +10,11 @@ import equinox as eqx
 from .._lookup import Names, Spec, is_eager, names_of, parameters_of, read_all, written
 from .._parameters import Held, MTKParameters, held, own_copy, plain, split_index
 from ..errors import DeclarationError, KindError
-from .ensemble import Ensemble
 from .initialize import Initialization
 from .nonlinear import NonlinearProblem, NonlinearSolution
 from .problem import ODEProblem
 from .remake import remake
+from .solution.ensemble import EnsembleSolution
 from .solution.solution import Solution, read_some
 
 
@@ -123,17 +123,17 @@ def _(provider: Any, spec: Any, at: Any) -> Any:
     return read_all(provider.problem, spec, at)
 
 
-@names_of.register(Ensemble)
+@names_of.register(EnsembleSolution)
 def _(source: Any) -> Names:
     return names_of(source._solution())
 
 
-@parameters_of.register(Ensemble)
+@parameters_of.register(EnsembleSolution)
 def _(provider: Any) -> tuple[MTKParameters, Any]:
     return parameters_of(provider._solution())
 
 
-@read_all.register(Ensemble)
+@read_all.register(EnsembleSolution)
 def _(provider: Any, spec: Any, at: Any) -> Any:
     return read_all(provider._solution(), spec, at)
 
@@ -154,7 +154,7 @@ def _(provider: Any, spec: Any, at: Any) -> Any:
 
 
 @written.register(Solution)
-@written.register(Ensemble)
+@written.register(EnsembleSolution)
 @written.register(Initialization)
 @written.register(NonlinearSolution)
 def _(provider: Any, values: Mapping[str, Any]) -> Any:

@@ -171,7 +171,7 @@ def _is_rule(value: Any, declared: Parameter) -> bool:
     return callable(value) and not callable(declared.default) and not hasattr(value, "shape")
 
 
-def settle(
+def given_and_found(
     declared: Mapping[str, Parameter],
     entries: Mapping[str, Any],
     system: Mapping[str, Parameter],

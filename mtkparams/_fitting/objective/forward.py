@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._failure import nan_where
+
 OfVector: TypeAlias = Callable[[Any, Array], Any]
 
 
@@ -61,18 +63,6 @@ def with_jacobian(f: OfVector) -> OfVector:
     return both
 
 
-@jax.custom_jvp
 def infinite_where_failed(loss: Array) -> Array:
-    """`loss`, or infinity where it is no finite number; its derivative is NaN there.
-
-    `where(isfinite(loss), loss, inf)` has the derivative zero where the loss failed, and zero is a
-    number that an optimizer believes.
-    """
-    return jnp.where(jnp.isfinite(loss), loss, jnp.inf)
-
-
-@infinite_where_failed.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    (loss,), (slope,) = primals, tangents
-    one = jnp.where(jnp.isfinite(loss), 1.0, jnp.nan).astype(loss.dtype)
-    return infinite_where_failed(loss), slope * one
+    """`loss`, or infinity where it is no finite number; its derivative is NaN there."""
+    return nan_where(~jnp.isfinite(loss), loss, float("inf"))

@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from ..._lookup import filled, is_eager, leaves_of
 from ..._model import Model
 from ..._parameters import Initial, Initials, MTKParameters
+from ..._results import RESULTS, succeeded
 from ..._text import counted
 from ...errors import KindError
 from .plot import plot
+from .report import SolveReport
 from .series import depends_on_time, read_series
 from .show import show
 from .table import to_pandas, to_xarray
@@ -33,8 +35,8 @@ class Solution(eqx.Module):
     - `ts`: save times, shape `(times,)`.
     - `ys`: unknowns, shape `(times, entries)`, the differential ones first; read them by name.
     - `p`: the parameters of this solve.
-    - `result`: how it ended, a `diffrax.RESULTS`; `stats`: counts of steps, and `phase`, the number of
-      the solver that ended it (`"auto"` has two), or -1 if there was no consistent start.
+    - `result`: how it ended, of `mtk.RESULTS`; `stats`: counts of steps, and `phase`, the number of
+      the solver that ended it (`"auto"` has two).
     - `initialization`: how the start was found, as from `mtk.initialize`, where not all of it was given.
     - `t0`, `t1`: the time span.
     - `has_unknowns`: whether `ys` are the unknowns; not so with `SaveAt(fn=...)`. Static.
@@ -45,12 +47,22 @@ class Solution(eqx.Module):
     p: MTKParameters
     t0: Array
     t1: Array
-    result: Any
+    result: RESULTS
     stats: dict[str, Any]
     interpolation: Any
     model: Model = eqx.field(static=True)
     initialization: Any = None
     has_unknowns: bool = eqx.field(static=True, default=True)
+
+    @property
+    def succeeded(self) -> Bool[Array, "*batch"]:
+        """Whether it arrived at its end, or at the event that ended it; of a batch for each member."""
+        return succeeded(self.result)
+
+    def report(self) -> SolveReport:
+        """How it ended and why, its steps, and how its start was found: print it."""
+        start = None if self.initialization is None else self.initialization.report()
+        return SolveReport(self.result, self.stats, start=start)
 
     def __getitem__(self, spec: Any) -> Any:
         """Values at the save times, in the structure of `spec`.
@@ -92,7 +104,7 @@ class Solution(eqx.Module):
                 "Values between save times were not kept. Solve with mtk.solve(..., dense=True)."
             )
         if self.t0.ndim:  # a batch of solutions
-            return jax.vmap(lambda one: one(t, spec))(self)
+            return jax.vmap(lambda member: member(t, spec))(self)
         spec = {name: name for name in self._unknowns} if spec is None else spec
         t = jnp.asarray(t).astype(self.ts.dtype)
         t = eqx.error_if(
@@ -132,8 +144,7 @@ class Solution(eqx.Module):
 
         - `spec`: a list of names, or `{label: name or function}`; by default all unknowns and observed.
         """
-        asked = self._asked(spec)
-        return {"t": self.ts, **self[asked]}
+        return {"t": self.ts, **self[self._asked(spec)]}
 
     def to_pandas(self, spec: Any = None) -> Any:
         """A `pandas.DataFrame` with the times as its index, `t`, and a column for each number.
