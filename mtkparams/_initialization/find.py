@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from .._blocks import Found, Settings, least_squares, sizes, solve_blocks, solve_whole
@@ -113,31 +112,36 @@ def find(
 
 @eqx.filter_jit
 def _search(
-    own: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
+    planned: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
 ) -> Start:
     args = (t, without_caches(p))
-    guess = own.guess(p)
-    found = _solve(own, guess, args, options)
-    y, p_found = own.split(found.u, p)
-    violation = _violations(own, found.u, args, options)
-    if own.left_over.size:
+    guess = planned.guess(p)
+    roots = _solve(planned, guess, args, options)
+    y, p_new = planned.split(roots.u, p)
+    violation = _violations(planned, roots.u, args, options)
+    if planned.left_over.size:
         failed = jnp.any(violation > 1)
-        y, p_found = nan_where(failed, y), _without_start(p_found, failed)
+        y, p_new = nan_where(failed, y), _without_start(p_new, failed)
     return Start(
-        p=_with_caches(p_found, found.u),
+        p=_with_caches(p_new, roots.u),
         y=y,
-        status=found.status,
-        iterations=found.iterations,
-        residual=found.residual,
-        condition=found.condition,
+        status=roots.status,
+        iterations=roots.iterations,
+        residual=roots.residual,
+        condition=roots.condition,
         violation=violation,
         guess=guess,
-        plan=own,
+        plan=planned,
         whole=not options.blocks,
     )
 
 
-def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit) -> Found:
+def _solve(
+    planned: Plan,
+    guess: Array,
+    args: tuple[Array, MTKParameters],
+    options: OverrideInit | BrownFullBasicInit,
+) -> Found:
     settings = Settings(
         rtol=options.rtol,
         atol=options.atol,
@@ -145,28 +149,28 @@ def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFull
         max_steps=options.max_steps,
         doubt=True,
     )
-    if own.structure is None:
+    if planned.structure is None:
         return Found(guess, *_nothing(guess.dtype), caches=())
-    if not own.structure.parts.is_square:
-        return least_squares(own.determining, guess, args, settings)
+    if not planned.structure.parts.is_square:
+        return least_squares(planned.determining, guess, args, settings)
     if options.blocks:
-        return solve_blocks(own.structure, own.determining, guess, args, settings)
-    return solve_whole(own.determining, guess, args, settings)
+        return solve_blocks(planned.structure, planned.determining, guess, args, settings)
+    return solve_whole(planned.determining, guess, args, settings)
 
 
-def _nothing(dtype: Any) -> tuple[Array, Array, Array, Array]:
+def _nothing(dtype: DTypeLike) -> tuple[Array, Array, Array, Array]:
     none = jnp.zeros(0, dtype)
     return jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.int32), none, none
 
 
 @eqx.filter_jit
-def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
+def _as_given(planned: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
     """The values as they are, and for a check how far they are from fulfilling the equations."""
     nothing = jnp.zeros(0, p.initials.dtype)
-    y = own.model.start(p)
+    y = planned.model.start(p)
     violation = nothing
     if isinstance(check, CheckInit):
-        violation = _violations(own, nothing, (t, without_caches(p)), check)
+        violation = _violations(planned, nothing, (t, without_caches(p)), check)
         failed = jnp.any(violation > 1)
         y, p = nan_where(failed, y), _without_start(p, failed)
     status, iterations, residual, condition = _nothing(nothing.dtype)
@@ -179,19 +183,24 @@ def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) 
         condition,
         violation,
         nothing,
-        own,
+        planned,
     )
 
 
-def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
+def _violations(
+    planned: Plan,
+    v: Array,
+    args: tuple[Array, MTKParameters],
+    options: OverrideInit | BrownFullBasicInit | CheckInit,
+) -> Array:
     """How far each equation that is left over is from zero, in units of what is tolerated."""
-    if not own.left_over.size:
+    if not planned.left_over.size:
         return jnp.zeros(0, v.dtype)
     v, args = constant((v, args))
     t, p = args
-    y, p = own.split(v, p)
+    y, p = planned.split(v, p)
 
-    value, size = own.remaining(y, (t, p)), sizes(own.remaining, y, (t, p))
+    value, size = planned.remaining(y, (t, p)), sizes(planned.remaining, y, (t, p))
     least = float(jnp.finfo(v.dtype).eps) ** 0.5
     rtol = least if options.rtol is None else options.rtol
     atol = least if options.atol is None else options.atol

@@ -52,11 +52,11 @@ class BlockStructure:
     @staticmethod
     def of(plan: Plan) -> BlockStructure:
         """The structure of a plan."""
-        own, n = plan.structure, len(plan.unknowns)
-        pattern = sp.csr_array((0, n), dtype=bool) if own is None else own.incidence
+        structure, n = plan.structure, len(plan.unknowns)
+        pattern = sp.csr_array((0, n), dtype=bool) if structure is None else structure.incidence
         read = np.bincount(pattern.indices, minlength=n) > 0
         lost = named(plan.unknowns, np.nonzero(~read)[0])
-        sound = own is not None and own.parts.is_square
+        sound = structure is not None and structure.parts.is_square
         return BlockStructure(
             title=_TITLES[plan.question],
             blocks=listing(plan) if sound else (),
@@ -66,7 +66,7 @@ class BlockStructure:
             too_many=surplus(plan),
             undetermined=tuple(dict.fromkeys((*undetermined(plan), *lost))),
             only_checked=named(plan.equations, plan.left_over),
-            opaque=() if own is None else own.opaque,
+            opaque=() if structure is None else structure.opaque,
         )
 
     def __str__(self) -> str:

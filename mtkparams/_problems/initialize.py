@@ -59,7 +59,7 @@ class Initialization(eqx.Module):
         """A table of the blocks in solving order: print it, or read its `blocks`."""
         return Report(self.found)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values at the start by name, as `problem[spec]`."""
         if self.found.y.ndim > 1:  # a batch
             return jax.vmap(lambda member: member.problem[spec])(self)

@@ -123,7 +123,7 @@ class NonlinearProblem(eqx.Module):
             object.__setattr__(new, field.name, value)
         return new
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values where the search starts, by name: parameters, unknowns, observed, functions."""
         depth = depth_of(self)
         if depth:
@@ -176,7 +176,7 @@ class NonlinearSolution(eqx.Module):
         """A table of the blocks in solving order: print it, or read its `blocks`."""
         return Report(self.found)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values by name: unknowns, observed, parameters, functions `f(t, u, p)`, and lists of those."""
         if self.found.y.ndim > 1:  # a batch
             return jax.vmap(lambda member: member[spec])(self)

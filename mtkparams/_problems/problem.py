@@ -80,7 +80,7 @@ class ODEProblem(eqx.Module):
         self.model = model_of(flat, self.p)
         self.t0, self.t1 = times(tspan, self.p)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values at the start by name: parameters, unknowns, observed, or `lambda t, u, p: ...`.
 
         Of a batch of problems the members are in front.

@@ -51,7 +51,7 @@ class EnsembleSolution(eqx.Module):
     def __len__(self) -> int:
         return number(self.result).shape[0]
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values of all members by name, or one member, or some of them.
 
         **Arguments:**
@@ -72,7 +72,7 @@ class EnsembleSolution(eqx.Module):
             return _member(self, where)
         return self._solution()[spec]
 
-    def __call__(self, t: Any, spec: Any = None) -> Any:
+    def __call__(self, t: Any, spec: object = None) -> Any:
         """Values of all members between the save times, of solves with `dense=True`."""
         return self._solution()(t, spec)
 
@@ -86,20 +86,20 @@ class EnsembleSolution(eqx.Module):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def to_dict(self, spec: Any = None) -> dict[str, Any]:
+    def to_dict(self, spec: object = None) -> dict[str, Any]:
         """Values of all members by name, as `mtk.Solution.to_dict`."""
         return self._solution().to_dict(spec)
 
-    def to_pandas(self, spec: Any = None) -> Any:
+    def to_pandas(self, spec: object = None) -> Any:
         """A `pandas.DataFrame` with the index `(member, t)`, as `mtk.Solution.to_pandas`."""
         return self._solution().to_pandas(spec)
 
-    def to_xarray(self, spec: Any = None) -> Any:
+    def to_xarray(self, spec: object = None) -> Any:
         """An `xarray.Dataset` with the dimension `member`, as `mtk.Solution.to_xarray`."""
         return self._solution().to_xarray(spec)
 
     def plot(
-        self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
+        self, spec: object = None, *, ax: Any = None, band: bool | None = None, **line: Any
     ) -> Any:
         """A line for each member, or a band of many; as `mtk.Solution.plot`."""
         return self._solution().plot(spec, ax=ax, band=band, **line)

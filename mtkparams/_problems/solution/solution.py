@@ -64,7 +64,7 @@ class Solution(eqx.Module):
         start = None if self.initialization is None else self.initialization.report()
         return SolveReport(self.result, self.stats, start=start)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values at the save times, in the structure of `spec`.
 
         **Arguments:**
@@ -81,7 +81,7 @@ class Solution(eqx.Module):
             return self._parameters(spec)
         return read_series(self.model, self.ts, self.ys, self.p, spec)
 
-    def _parameters(self, spec: Any) -> Any:
+    def _parameters(self, spec: object) -> Any:
         """What can be read by name of a solution that kept something else than its unknowns."""
         leaves = leaves_of(spec)
         if any(map(self.is_series, leaves)):
@@ -91,7 +91,7 @@ class Solution(eqx.Module):
             )
         return filled(spec, iter([self.p[leaf] for leaf in leaves]))
 
-    def __call__(self, t: Any, spec: Any = None) -> Any:
+    def __call__(self, t: Any, spec: object = None) -> Any:
         """Values between the save times, of a solve with `dense=True`.
 
         **Arguments:**
@@ -137,7 +137,7 @@ class Solution(eqx.Module):
         """Whether a name or a function has a value at each time, rather than one for all times."""
         return depends_on_time(self.model, self.p, name)
 
-    def to_dict(self, spec: Any = None) -> dict[str, Any]:
+    def to_dict(self, spec: object = None) -> dict[str, Any]:
         """`{"t": times, name: values}`, arrays of JAX.
 
         **Arguments:**
@@ -146,7 +146,7 @@ class Solution(eqx.Module):
         """
         return {"t": self.ts, **self[self._asked(spec)]}
 
-    def to_pandas(self, spec: Any = None) -> Any:
+    def to_pandas(self, spec: object = None) -> Any:
         """A `pandas.DataFrame` with the times as its index, `t`, and a column for each number.
 
         **Arguments:**
@@ -158,7 +158,7 @@ class Solution(eqx.Module):
         """
         return to_pandas(_trimmed(self), self._asked(spec))
 
-    def to_xarray(self, spec: Any = None) -> Any:
+    def to_xarray(self, spec: object = None) -> Any:
         """An `xarray.Dataset` with the coordinate `t`; arrays and batches have dimensions of their own.
 
         **Arguments:**
@@ -171,7 +171,7 @@ class Solution(eqx.Module):
         return to_xarray(_trimmed(self), self._asked(spec))
 
     def plot(
-        self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
+        self, spec: object = None, *, ax: Any = None, band: bool | None = None, **line: Any
     ) -> Any:
         """Lines over time, with names and units; the `matplotlib` axes.
 
@@ -239,7 +239,7 @@ def _trimmed(solution: Solution) -> Solution:
     return eqx.tree_at(lambda s: (s.ts, s.ys), solution, (solution.ts[taken], solution.ys[taken]))
 
 
-def read_some(solution: Solution, at: Any, spec: Any) -> Any:
+def read_some(solution: Solution, at: Any, spec: object) -> Any:
     """The values of a solution at some of its save times; of one time without an axis for it."""
     if not solution.has_unknowns:
         return solution[spec]
