@@ -22,22 +22,25 @@ _NAMES = {
         SOLVE Parameter System Unknown parameters
     """,
     "_initialization": """
-        BrownFullBasicInit CheckInit InitializationResult NoInit OverrideInit
+        BrownFullBasicInit CheckInit NoInit OverrideInit
     """,
     "_problems": """
-        UNSET Ensemble Initialization NonlinearProblem NonlinearSolution ODEProblem Solution
+        UNSET EnsembleSolution Initialization NonlinearProblem NonlinearSolution ODEProblem Solution
         batch from_diffrax initialize remake solve solve_ensemble structure to_diffrax
+    """,
+    "_results": """
+        RESULTS
     """,
 }
 _CHAPTER_OF = {name: chapter for chapter, names in _NAMES.items() for name in names.split()}
 _MODULES = ("fitting", "io")
+_RENAMED = {"Ensemble": "EnsembleSolution", "InitializationResult": "RESULTS"}
 
 if _typing.TYPE_CHECKING:
     from . import fitting as fitting
     from . import io as io
     from ._initialization import BrownFullBasicInit as BrownFullBasicInit
     from ._initialization import CheckInit as CheckInit
-    from ._initialization import InitializationResult as InitializationResult
     from ._initialization import NoInit as NoInit
     from ._initialization import OverrideInit as OverrideInit
     from ._lookup import BatchedInterface as BatchedInterface
@@ -79,7 +82,7 @@ if _typing.TYPE_CHECKING:
     from ._parameters import stack as stack
     from ._parameters import to_unconstrained as to_unconstrained
     from ._problems import UNSET as UNSET
-    from ._problems import Ensemble as Ensemble
+    from ._problems import EnsembleSolution as EnsembleSolution
     from ._problems import Initialization as Initialization
     from ._problems import NonlinearProblem as NonlinearProblem
     from ._problems import NonlinearSolution as NonlinearSolution
@@ -93,6 +96,7 @@ if _typing.TYPE_CHECKING:
     from ._problems import solve_ensemble as solve_ensemble
     from ._problems import structure as structure
     from ._problems import to_diffrax as to_diffrax
+    from ._results import RESULTS as RESULTS
 
 
 def __getattr__(name: str) -> _typing.Any:
@@ -101,6 +105,8 @@ def __getattr__(name: str) -> _typing.Any:
     if name not in _CHAPTER_OF:
         # With its name and owner, so that Python adds the nearest name that there is.
         message = f"module {__name__!r} has no attribute {name!r}"
+        if name in _RENAMED:
+            raise AttributeError(f"{message}: it is mtk.{_RENAMED[name]} now")
         raise AttributeError(message, name=name, obj=_sys.modules[__name__])
     found = getattr(_importlib.import_module(f"{__name__}.{_CHAPTER_OF[name]}"), name)
     globals()[name] = found

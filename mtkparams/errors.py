@@ -22,6 +22,10 @@ class KindError(TypeError):
     """A value of the wrong kind: text for a number, integers for a vector of floats, and so on."""
 
 
+class UnknownOptionError(KindError):
+    """A keyword that a call does not take; the message suggests the nearest one."""
+
+
 class BoundParameterError(ValueError):
     """A dependent parameter (`bind=`) that was given a value; only the names it reads can be set."""
 
@@ -140,6 +144,28 @@ class MismatchWarning(UserWarning):
 
 class StructureWarning(UserWarning):
     """A part of an equation that structural analysis cannot look into; the message names it."""
+
+
+def unknown_option(
+    call: str, name: str, known: Iterable[str], place: str = ""
+) -> UnknownOptionError:
+    """An `UnknownOptionError` for the option `name` of a call, with the nearest of those that it has.
+
+    **Arguments:**
+
+    - `place`: where else this option belongs, if that is known.
+    """
+    known = list(known)
+    if place:
+        return UnknownOptionError(f"{call} has no option {name!r}: give {place}.")
+    hint = nearest(name, known) or f" Its options are {', '.join(known)}."
+    return UnknownOptionError(f"{call} has no option {name!r}.{hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The question whether one of those was meant that are near to `name`; nothing if none is."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def unknown_name(

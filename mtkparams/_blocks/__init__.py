@@ -11,7 +11,6 @@ from .order.blocks import Parts as Parts
 from .order.blocks import decompose as decompose
 from .order.matching import Part as Part
 from .solve.found import Found as Found
-from .solve.implicit import nan_where as nan_where
 from .solve.settings import Settings as Settings
 from .solve.sizes import sizes as sizes
 from .structure import Structure as Structure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import os
@@ -13,7 +12,7 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..errors import KindError
+from ..errors import KindError, UnknownOptionError, nearest, unknown_option
 
 Sampler: TypeAlias = Literal["sobol", "latin"]
 # Values of many starts, as an array or by name.
@@ -85,7 +84,7 @@ class Starts:
         if self.sampler not in _SAMPLERS:
             raise KindError(
                 f"sampler= is 'sobol' or 'latin', got {self.sampler!r}."
-                + _hint(str(self.sampler), _SAMPLERS)
+                + nearest(str(self.sampler), _SAMPLERS)
             )
         check_positive("batch=", self.batch, "starts")
 
@@ -233,16 +232,8 @@ def names_checked(*dictionaries: type) -> Callable[[Callable[P, R]], Callable[P,
     return decorated
 
 
-def no_option(call: str, name: str, names: Iterable[str]) -> KindError:
+def no_option(call: str, name: str, names: Iterable[str]) -> UnknownOptionError:
     """The error for an option that `call` has not, where it has `names`."""
     names = tuple(names)
     place = _MOVED.get(name, "")
-    if place.partition("=")[0] in names:
-        return KindError(f"{call} has no option {name!r}: give {place}.")
-    hint = _hint(name, names) or f" Its options are {', '.join(names)}."
-    return KindError(f"{call} has no option {name!r}.{hint}")
-
-
-def _hint(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return unknown_option(call, name, names, place if place.partition("=")[0] in names else "")

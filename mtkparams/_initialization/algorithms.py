@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeAlias, TypedDict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,3 +64,21 @@ class CheckInit:
 @dataclasses.dataclass(frozen=True)
 class NoInit:
     """Take the values and guesses as they are, and check nothing."""
+
+
+Algorithm: TypeAlias = OverrideInit | BrownFullBasicInit | CheckInit | NoInit
+
+
+class RootOptions(TypedDict, total=False):
+    """What the search for a root takes: options of `OverrideInit`, which has their defaults."""
+
+    rtol: float | None
+    atol: float | None
+    max_steps: int
+    blocks: bool
+
+
+class StartOptions(RootOptions, total=False):
+    """What `mtk.initialize` takes, for the same algorithm."""
+
+    fully_determined: bool | None

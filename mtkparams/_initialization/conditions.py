@@ -47,14 +47,14 @@ class Conditions:
             tuple((name, fingerprint(rule)) for name, rule in rules.items()),
         )
         with _lock:
-            found = _interned.get(key)
-            if found is None:
-                found = object.__new__(Conditions)
-                found._key = key
-                found.free = MappingProxyType(free)
-                found.rules = MappingProxyType(rules)
-                _interned[key] = found
-        return found
+            conditions = _interned.get(key)
+            if conditions is None:
+                conditions = object.__new__(Conditions)
+                conditions._key = key
+                conditions.free = MappingProxyType(free)
+                conditions.rules = MappingProxyType(rules)
+                _interned[key] = conditions
+        return conditions
 
     def __init__(self) -> None:
         raise TypeError("Conditions are made by Conditions.of, which returns the interned ones.")

@@ -6,12 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
+from .._failure import raise_where
 from ..errors import InitializationError
 from .find import Start
-from .judge import listed
-from .listing import Listed, named
+from .listing import NamedBlock, listed, named
 from .plan import Plan
 
 # One text for each block goes into a compiled program; of more blocks only the kind of failure.
@@ -39,19 +38,14 @@ _WHY_AFFINE = "The equations do not determine {unknowns}. Give other values, or 
 
 
 def raise_failure(start: Start) -> Start:
-    """`start`, or an `InitializationError` if it is not whole."""
-    bad = ~start.is_whole
-    if not isinstance(bad, Tracer):
-        if bad.any():
-            raise InitializationError(_with_values(start))
-        return start
-    texts, number = _texts(start), _number(start)
-    # A factor, and not a check of the values: so who needs only their derivative meets it as well.
-    one = eqx.branched_error_if(jnp.ones(()), bad, number, texts)
-    scaled = lambda x: x * one.astype(x.dtype) if eqx.is_inexact_array(x) else x
-    return eqx.tree_at(
-        lambda s: (s.p, s.y), start, (jax.tree.map(scaled, start.p), scaled(start.y))
+    """`start`, or an `InitializationError` if nothing consistent was found."""
+    p, y = raise_where(
+        ~start.succeeded,
+        (start.p, start.y),
+        lambda: InitializationError(_with_values(start)),
+        lambda: (_number(start), _texts(start)),
     )
+    return eqx.tree_at(lambda s: (s.p, s.y), start, (p, y))
 
 
 def _number(start: Start) -> jax.Array:
@@ -79,7 +73,7 @@ def _texts(start: Start) -> list[str]:
     return [*texts, _inconsistent(plan, named(plan.equations, plan.left_over))]
 
 
-def _text(plan: Plan, number: int, listing: Listed, kind: int) -> str:
+def _text(plan: Plan, number: int, listing: NamedBlock, kind: int) -> str:
     equations, unknowns = listing.equations, listing.unknowns
     what = "The initialization" if plan.question in ("start", "algebraic") else "The solve"
     block = f"block {number} (equations {listed(equations)}; unknowns {listed(unknowns)})"
@@ -95,11 +89,11 @@ def _text(plan: Plan, number: int, listing: Listed, kind: int) -> str:
     why = _WHY_SINGULAR.get(
         plan.question, _WHY_AFFINE if kind == _FAILED else _WHY_SINGULAR["start"]
     )
-    found = (
+    cause = (
         "found a root with a singular Jacobian" if kind == _SINGULAR else "met a singular matrix"
     )
     sense = ", where a derivative has no meaning" if kind == _SINGULAR else ""
-    return f"{what} {found} in {block}{sense}. {why.format(unknowns=listed(unknowns))}"
+    return f"{what} {cause} in {block}{sense}. {why.format(unknowns=listed(unknowns))}"
 
 
 def _inconsistent(plan: Plan, equations: tuple[str, ...]) -> str:
@@ -113,29 +107,30 @@ def _inconsistent(plan: Plan, equations: tuple[str, ...]) -> str:
 
 def _with_values(start: Start) -> str:
     """The text of a failure that is no tracer, of the first bad member where there are several."""
-    one = first_bad(start)
-    plan, blocks = one.plan, one.blocks
-    status = np.asarray(one.status)
+    member = first_failed(start)
+    plan, blocks = member.plan, member.blocks
+    status = np.asarray(member.status)
     guilty = np.nonzero((status == 1) | (status == 3))[0]
     if not guilty.size:
-        ratio = np.asarray(one.violation)
+        ratio = np.asarray(member.violation)
         worst = named(plan.equations, plan.left_over[ratio > 1])
         return _inconsistent(plan, worst)
-    block = int(guilty[0])
-    own = blocks[block]
-    text = _text(plan, block, own, _SINGULAR if status[block] == 3 else _FAILED)
-    values = [f"{plan.unknowns[i]} = {float(one.guess[i]):g}" for i in own.columns[:6]]
-    found = f" It started from {', '.join(values)} and left a residual of {float(one.residual[block]):.3g}."
+    number = int(guilty[0])
+    block = blocks[number]
+    text = _text(plan, number, block, _SINGULAR if status[number] == 3 else _FAILED)
+    values = [f"{plan.unknowns[i]} = {float(member.guess[i]):g}" for i in block.columns[:6]]
+    residual = float(member.residual[number])
+    text += f" It started from {', '.join(values)} and left a residual of {residual:.3g}."
     waiting = np.nonzero(status == 2)[0].tolist()
     rest = [name for b in waiting for name in blocks[b].unknowns]
-    more = f" Not solved because of that: {listed(rest)}." if rest else ""
+    text += f" Not solved because of that: {listed(rest)}." if rest else ""
     rest = [name for b in np.nonzero(status == 4)[0].tolist() for name in blocks[b].unknowns]
-    more += f" Without a derivative because of that: {listed(rest)}." if rest else ""
-    return text + found + more
+    text += f" Without a derivative because of that: {listed(rest)}." if rest else ""
+    return text
 
 
-def first_bad(start: Start) -> Start:
-    """The first member of a batch that is not whole."""
-    bad = np.asarray(~start.is_whole)
-    at = np.unravel_index(int(np.argmax(bad)), bad.shape)
-    return jax.tree.map(lambda x: x[at], start) if bad.ndim else start
+def first_failed(start: Start) -> Start:
+    """The first member of a batch that has no consistent start."""
+    failed = np.asarray(~start.succeeded)
+    at = np.unravel_index(int(np.argmax(failed)), failed.shape)
+    return jax.tree.map(lambda x: x[at], start) if failed.ndim else start

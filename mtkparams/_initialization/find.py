@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from .._blocks import Found, Settings, least_squares, sizes, solve_blocks, solve_whole
+from .._failure import constant, nan_where
 from .._model import Model
 from .._parameters import Caches, Initials, MTKParameters
+from .._results import RESULTS, choose, succeeded
 from ..errors import KindError
 from .algorithms import BrownFullBasicInit, CheckInit, NoInit, OverrideInit
 from .conditions import Conditions
-from .judge import judge
-from .listing import Listed, listing
+from .determined import check_determined
+from .listing import NamedBlock, listing
 from .plan import Plan, Question, plan, without_caches
-from .result import InitializationResult
-from .spoil import spoil
 
 
 class Start(eqx.Module):
@@ -51,23 +48,23 @@ class Start(eqx.Module):
     whole: bool = eqx.field(static=True, default=False)
 
     @property
-    def blocks(self) -> tuple[Listed, ...]:
+    def blocks(self) -> tuple[NamedBlock, ...]:
         """The blocks by name, in the order of `status`."""
         return listing(self.plan, self.whole)
 
     @property
-    def result(self) -> Any:
-        """An `InitializationResult`."""
-        some = lambda bad: jnp.any(bad, axis=-1)
-        results = InitializationResult
-        found = results.where(some(self.violation > 1), results.inconsistent, results.successful)
-        found = results.where(some(self.status == 3), results.singular, found)
-        return results.where(some(self.status == 1), results.not_converged, found)
+    def result(self) -> RESULTS:
+        """How the search ended, the worst that any block or equation says."""
+        some = lambda condition: jnp.any(condition, axis=-1)
+        worst = choose(some(self.violation > 1), RESULTS.inconsistent, RESULTS.successful)
+        worst = choose(some(self.status == 3), RESULTS.singular, worst)
+        return choose(some(self.status == 1), RESULTS.not_converged, worst)
 
     @property
-    def is_whole(self) -> Bool[Array, "*batch"]:
+    def succeeded(self) -> Bool[Array, "*batch"]:
         """Whether everything was found and nothing contradicts it."""
-        return ~(jnp.any(self.status > 0, axis=-1) | jnp.any(self.violation > 1, axis=-1))
+        # Blocks that wait for another, or read a singular one, are never the only ones to fail.
+        return succeeded(self.result)
 
 
 def find_answer(
@@ -83,7 +80,7 @@ def find_answer(
 
 
 def find_start(
-    model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: Any
+    model: Model, conditions: Conditions, t: Array, p: MTKParameters, algorithm: object
 ) -> Start:
     """A start by one of the algorithms; never raises for values, `Start.result` tells."""
     if isinstance(algorithm, OverrideInit):
@@ -107,39 +104,44 @@ def find(
     options: OverrideInit | BrownFullBasicInit,
 ) -> Start:
     """The answer to a question."""
-    own = plan(model, conditions, question, t, p)
+    planned = plan(model, conditions, question, t, p)
     # Here, and not in what is compiled: a warning comes with each call.
-    judge(own, getattr(options, "fully_determined", None))
-    return _search(own, t, p, options)
+    check_determined(planned, getattr(options, "fully_determined", None))
+    return _search(planned, t, p, options)
 
 
 @eqx.filter_jit
 def _search(
-    own: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
+    planned: Plan, t: Array, p: MTKParameters, options: OverrideInit | BrownFullBasicInit
 ) -> Start:
     args = (t, without_caches(p))
-    guess = own.guess(p)
-    found = _solve(own, guess, args, options)
-    y, p_found = own.split(found.u, p)
-    violation = _violations(own, found.u, args, options)
-    if own.left_over.size:
-        bad = jnp.any(violation > 1)
-        y, p_found = spoil(y, bad), _without_start(p_found, bad)
+    guess = planned.guess(p)
+    roots = _solve(planned, guess, args, options)
+    y, p_new = planned.split(roots.u, p)
+    violation = _violations(planned, roots.u, args, options)
+    if planned.left_over.size:
+        failed = jnp.any(violation > 1)
+        y, p_new = nan_where(failed, y), _without_start(p_new, failed)
     return Start(
-        p=_with_caches(p_found, found.u),
+        p=_with_caches(p_new, roots.u),
         y=y,
-        status=found.status,
-        iterations=found.iterations,
-        residual=found.residual,
-        condition=found.condition,
+        status=roots.status,
+        iterations=roots.iterations,
+        residual=roots.residual,
+        condition=roots.condition,
         violation=violation,
         guess=guess,
-        plan=own,
+        plan=planned,
         whole=not options.blocks,
     )
 
 
-def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFullBasicInit) -> Found:
+def _solve(
+    planned: Plan,
+    guess: Array,
+    args: tuple[Array, MTKParameters],
+    options: OverrideInit | BrownFullBasicInit,
+) -> Found:
     settings = Settings(
         rtol=options.rtol,
         atol=options.atol,
@@ -147,30 +149,30 @@ def _solve(own: Plan, guess: Array, args: Any, options: OverrideInit | BrownFull
         max_steps=options.max_steps,
         doubt=True,
     )
-    if own.structure is None:
+    if planned.structure is None:
         return Found(guess, *_nothing(guess.dtype), caches=())
-    if not own.structure.parts.is_square:
-        return least_squares(own.determining, guess, args, settings)
+    if not planned.structure.parts.is_square:
+        return least_squares(planned.determining, guess, args, settings)
     if options.blocks:
-        return solve_blocks(own.structure, own.determining, guess, args, settings)
-    return solve_whole(own.determining, guess, args, settings)
+        return solve_blocks(planned.structure, planned.determining, guess, args, settings)
+    return solve_whole(planned.determining, guess, args, settings)
 
 
-def _nothing(dtype: Any) -> tuple[Array, Array, Array, Array]:
+def _nothing(dtype: DTypeLike) -> tuple[Array, Array, Array, Array]:
     none = jnp.zeros(0, dtype)
     return jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.int32), none, none
 
 
 @eqx.filter_jit
-def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
+def _as_given(planned: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) -> Start:
     """The values as they are, and for a check how far they are from fulfilling the equations."""
     nothing = jnp.zeros(0, p.initials.dtype)
-    y = own.model.start(p)
+    y = planned.model.start(p)
     violation = nothing
     if isinstance(check, CheckInit):
-        violation = _violations(own, nothing, (t, without_caches(p)), check)
-        bad = jnp.any(violation > 1)
-        y, p = spoil(y, bad), _without_start(p, bad)
+        violation = _violations(planned, nothing, (t, without_caches(p)), check)
+        failed = jnp.any(violation > 1)
+        y, p = nan_where(failed, y), _without_start(p, failed)
     status, iterations, residual, condition = _nothing(nothing.dtype)
     return Start(
         p.with_buffers(p.buffers),
@@ -181,21 +183,24 @@ def _as_given(own: Plan, t: Array, p: MTKParameters, check: CheckInit | NoInit) 
         condition,
         violation,
         nothing,
-        own,
+        planned,
     )
 
 
-def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
+def _violations(
+    planned: Plan,
+    v: Array,
+    args: tuple[Array, MTKParameters],
+    options: OverrideInit | BrownFullBasicInit | CheckInit,
+) -> Array:
     """How far each equation that is left over is from zero, in units of what is tolerated."""
-    if not own.left_over.size:
+    if not planned.left_over.size:
         return jnp.zeros(0, v.dtype)
-    v, args = jax.tree.map(
-        lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, (v, args)
-    )
+    v, args = constant((v, args))
     t, p = args
-    y, p = own.split(v, p)
+    y, p = planned.split(v, p)
 
-    value, size = own.remaining(y, (t, p)), sizes(own.remaining, y, (t, p))
+    value, size = planned.remaining(y, (t, p)), sizes(planned.remaining, y, (t, p))
     least = float(jnp.finfo(v.dtype).eps) ** 0.5
     rtol = least if options.rtol is None else options.rtol
     atol = least if options.atol is None else options.atol
@@ -203,9 +208,9 @@ def _violations(own: Plan, v: Array, args: Any, options: Any) -> Array:
     return jnp.where(jnp.isfinite(ratio), ratio, jnp.inf)
 
 
-def _without_start(p: MTKParameters, bad: Array) -> MTKParameters:
+def _without_start(p: MTKParameters, failed: Bool[Array, ""]) -> MTKParameters:
     """`p` with no initial value at all where they contradict each other."""
-    return p.from_buffers({**p.buffers, Initials: (spoil(p.initials, bad),)})
+    return p.from_buffers({**p.buffers, Initials: (nan_where(failed, p.initials),)})
 
 
 def _with_caches(p: MTKParameters, u: Array) -> MTKParameters:

@@ -9,9 +9,11 @@ import numpy as np
 
 from .plan import Plan
 
+_SHOWN = 6
+
 
 @dataclasses.dataclass(frozen=True)
-class Listed:
+class NamedBlock:
     """One block: what it solves, and how.
 
     **Attributes:**
@@ -30,16 +32,16 @@ class Listed:
     reads: tuple[int, ...]
 
 
-def listing(plan: Plan, whole: bool = False) -> tuple[Listed, ...]:
+def listing(plan: Plan, whole: bool = False) -> tuple[NamedBlock, ...]:
     """The blocks in solving order; one where all equations are solved at once."""
     if plan.structure is None:
         return ()
     if whole or not plan.structure.parts.is_square:
         kind = "all at once" if plan.structure.parts.is_square else "least squares"
         equations = named(plan.equations, plan.rows)
-        return (Listed(equations, plan.unknowns, tuple(range(len(plan.unknowns))), kind, ()),)
+        return (NamedBlock(equations, plan.unknowns, tuple(range(len(plan.unknowns))), kind, ()),)
     return tuple(
-        Listed(
+        NamedBlock(
             named(plan.equations, plan.rows[list(block.equations)]),
             named(plan.unknowns, block.unknowns),
             block.unknowns,
@@ -50,7 +52,15 @@ def listing(plan: Plan, whole: bool = False) -> tuple[Listed, ...]:
     )
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names for a message: the first few, and how many more."""
+    names = tuple(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more
+
+
 def named(names: tuple[str, ...], at: Iterable[int] | np.ndarray) -> tuple[str, ...]:
+    """The names at the given numbers."""
     return tuple(names[int(i)] for i in at)
 
 

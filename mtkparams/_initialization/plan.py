@@ -82,14 +82,14 @@ def evaluate(
     model: Model, question: Question, t: Any, y: Array, p: MTKParameters
 ) -> dict[str, Any]:
     """What is zero at the answer to a question, by the name of each equation."""
-    found = dict(model.residuals(t, y, p))
+    residuals = dict(model.residuals(t, y, p))
     if question == "steady":
         rates = model.rates(t, y, p)
-        return {**{f"D({name})": rates[name] for name in model.differential}, **found}
+        return {**{f"D({name})": rates[name] for name in model.differential}, **residuals}
     if question != "algebraic":
         at_start = model.initial_residuals(t, y, p)
-        found.update({_apart(name, found): value for name, value in at_start.items()})
-    return found
+        residuals.update({_apart(name, residuals): value for name, value in at_start.items()})
+    return residuals
 
 
 def _apart(name: str, taken: Mapping[str, Any]) -> str:
@@ -144,9 +144,9 @@ def _shapes_of(
     names: list[str] = []
 
     def values(t: Any, y: Any, p: Any) -> list[Array]:
-        found = evaluate(model, question, t, y, p)
-        names.extend(found)  # a dictionary would come back sorted
-        return [jnp.asarray(value) for value in found.values()]
+        residuals = evaluate(model, question, t, y, p)
+        names.extend(residuals)  # a dictionary would come back sorted
+        return [jnp.asarray(value) for value in residuals.values()]
 
     shapes = [x.shape for x in jax.eval_shape(values, t, y, p)]
     return names, shapes

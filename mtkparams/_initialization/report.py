@@ -9,8 +9,7 @@ from jax.core import Tracer
 
 from .._text import counted
 from .find import Start
-from .judge import listed
-from .listing import Listed, named, short
+from .listing import NamedBlock, listed, named, short
 
 _STATUS = ("solved", "failed", "waits for a failed one", "singular", "reads a singular one")
 # By how bad it is, the least first.
@@ -33,7 +32,7 @@ class BlockReport:
     """
 
     number: int
-    block: Listed
+    block: NamedBlock
     status: str
     iterations: int
     residual: float
@@ -54,7 +53,7 @@ class Report:
         arrays = (start.status, start.iterations, start.residual, start.condition, start.violation)
         self._unreadable = any(isinstance(x, Tracer) for x in arrays)
         self._batch = start.status.shape[:-1]
-        self._listed = start.blocks
+        self._blocks = start.blocks
         plan = start.plan
         self._what = "Solve" if plan.question in ("root", "steady") else "Initialization"
         self.checked = named(plan.equations, plan.left_over)
@@ -63,15 +62,15 @@ class Report:
         if self._unreadable:
             return
         status, iterations, residual, condition, violation = map(np.asarray, arrays)
-        self._whole = np.asarray(start.is_whole)
+        self._succeeded = np.asarray(start.succeeded)
         over = tuple(range(len(self._batch)))
-        bad = (violation > 1).any(axis=over) if over else violation > 1
-        self.violated = named(plan.equations, plan.left_over[bad])
+        violated = (violation > 1).any(axis=over) if over else violation > 1
+        self.violated = named(plan.equations, plan.left_over[violated])
         # Of a batch the worst: a member that failed must not hide behind one that did not.
         worst = lambda x: x.max(axis=over) if over else x
         status = _ORDER[worst(np.argsort(_ORDER)[status])]
         rows = zip(
-            self._listed, status, worst(iterations), worst(residual), worst(condition), strict=True
+            self._blocks, status, worst(iterations), worst(residual), worst(condition), strict=True
         )
         self.blocks = tuple(
             BlockReport(i, b, _STATUS[int(s)], int(n), float(r), float(c))
@@ -79,14 +78,14 @@ class Report:
         )
 
     def __len__(self) -> int:
-        return len(self._listed)
+        return len(self._blocks)
 
     def __getitem__(self, number: int) -> BlockReport:
         return self.blocks[number]
 
     def __str__(self) -> str:
         if self._unreadable:
-            return f"{self._what} of {counted(len(self._listed), 'block')}, traced: its values are not known yet."
+            return f"{self._what} of {counted(len(self._blocks), 'block')}, traced: its values are not known yet."
         lines = [self._headline()]
         if self.blocks:
             lines += _table(self.blocks)
@@ -97,13 +96,13 @@ class Report:
     __repr__ = __str__
 
     def _headline(self) -> str:
-        unknowns = sum(len(b.unknowns) for b in self._listed)
+        unknowns = sum(len(b.unknowns) for b in self._blocks)
         checks = f", {counted(len(self.checked), 'equation')} checked" if self.checked else ""
-        text = f"{self._what}: {counted(unknowns, 'value')} in {counted(len(self._listed), 'block')}{checks}"
+        text = f"{self._what}: {counted(unknowns, 'value')} in {counted(len(self._blocks), 'block')}{checks}"
         if not self._batch:
             return text
-        good = int(self._whole.sum())
-        return f"{text}; {good} of {self._whole.size} members succeeded, the worst of each block is shown"
+        good = int(self._succeeded.sum())
+        return f"{text}; {good} of {self._succeeded.size} members succeeded, the worst of each block is shown"
 
 
 def _table(blocks: tuple[BlockReport, ...]) -> list[str]:
@@ -113,20 +112,20 @@ def _table(blocks: tuple[BlockReport, ...]) -> list[str]:
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    bad = [b.number for b in blocks[_ROWS:] if b.status != "solved"]
+    failed = [b.number for b in blocks[_ROWS:] if b.status != "solved"]
     if len(blocks) > _ROWS:
-        lines.append(f"... and {len(blocks) - _ROWS} more blocks, {len(bad)} of them not solved")
+        lines.append(f"... and {len(blocks) - _ROWS} more blocks, {len(failed)} of them not solved")
     return lines
 
 
-def _row(one: BlockReport) -> tuple[str, ...]:
+def _row(report: BlockReport) -> tuple[str, ...]:
     return (
-        str(one.number),
-        short(one.block.unknowns),
-        short(one.block.equations),
-        one.block.kind,
-        one.status,
-        str(one.iterations),
-        f"{one.residual:.1e}",
-        f"{one.condition:.1e}",
+        str(report.number),
+        short(report.block.unknowns),
+        short(report.block.equations),
+        report.block.kind,
+        report.status,
+        str(report.iterations),
+        f"{report.residual:.1e}",
+        f"{report.condition:.1e}",
     )

@@ -28,19 +28,19 @@ class Slots:
     @staticmethod
     def of(index: Index, free: Mapping[str, np.ndarray]) -> Slots:
         """The slots of the entries that `free` marks."""
-        found: dict[tuple[Portion, int], list[np.ndarray]] = {}
+        positions: dict[tuple[Portion, int], list[np.ndarray]] = {}
         names: dict[tuple[Portion, int], list[str]] = {}
         for name, mask in free.items():
             (leaf,) = index.entries[name].leaves
             assert leaf.place is not None
             at = (leaf.place.portion, leaf.place.buffer)
             inside = np.nonzero(mask.ravel())[0]
-            found.setdefault(at, []).append(leaf.place.start + inside)
+            positions.setdefault(at, []).append(leaf.place.start + inside)
             all_names = entry_names(shown(name), mask.shape)
             names.setdefault(at, []).extend(all_names[i] for i in inside)
         return Slots(
-            tuple((*at, np.concatenate(positions)) for at, positions in found.items()),
-            tuple(name for at in found for name in names[at]),
+            tuple((*at, np.concatenate(parts)) for at, parts in positions.items()),
+            tuple(name for at in positions for name in names[at]),
         )
 
     def read(self, p: MTKParameters) -> Float[Array, " n"]:
@@ -52,14 +52,14 @@ class Slots:
 
     def write(self, p: MTKParameters, v: Float[Array, " n"]) -> MTKParameters:
         """`p` with `v` in the slots; the other buffers are shared."""
-        buffers = {q: list(own) for q, own in p.buffers.items()}
+        buffers = {q: list(arrays) for q, arrays in p.buffers.items()}
         start = 0
         for portion, number, at in self.parts:
             old = buffers[portion][number]
             new = v[start : start + at.size].astype(old.dtype)
             buffers[portion][number] = put(old, at, new)
             start += at.size
-        return p.from_buffers({q: tuple(own) for q, own in buffers.items()})
+        return p.from_buffers({q: tuple(arrays) for q, arrays in buffers.items()})
 
 
 def shown(name: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._text import counted
-from .judge import listed, surplus, undetermined
-from .listing import Listed, listing, named, short
+from .determined import surplus, undetermined
+from .listing import NamedBlock, listed, listing, named, short
 from .plan import Plan
 
 _ROWS = 60
@@ -40,7 +40,7 @@ class BlockStructure:
     """
 
     title: str
-    blocks: tuple[Listed, ...]
+    blocks: tuple[NamedBlock, ...]
     unknowns: tuple[str, ...]
     equations: tuple[str, ...]
     pattern: sp.csr_array
@@ -52,11 +52,11 @@ class BlockStructure:
     @staticmethod
     def of(plan: Plan) -> BlockStructure:
         """The structure of a plan."""
-        own, n = plan.structure, len(plan.unknowns)
-        pattern = sp.csr_array((0, n), dtype=bool) if own is None else own.incidence
+        structure, n = plan.structure, len(plan.unknowns)
+        pattern = sp.csr_array((0, n), dtype=bool) if structure is None else structure.incidence
         read = np.bincount(pattern.indices, minlength=n) > 0
         lost = named(plan.unknowns, np.nonzero(~read)[0])
-        sound = own is not None and own.parts.is_square
+        sound = structure is not None and structure.parts.is_square
         return BlockStructure(
             title=_TITLES[plan.question],
             blocks=listing(plan) if sound else (),
@@ -66,7 +66,7 @@ class BlockStructure:
             too_many=surplus(plan),
             undetermined=tuple(dict.fromkeys((*undetermined(plan), *lost))),
             only_checked=named(plan.equations, plan.left_over),
-            opaque=() if own is None else own.opaque,
+            opaque=() if structure is None else structure.opaque,
         )
 
     def __str__(self) -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, overload
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array
 
+from .._failure import raise_where
 from ..errors import KindError, OutOfBoundsError
 from .buffers.dtypes import family
 from .buffers.reader import Buffers
@@ -230,18 +229,19 @@ def _check_inside(x: Array, selection: Selection, kinds: Kinds) -> Array:
     below = (x < high) | ((x == high) & ~_like(open_upper, x))
     outside = ~(above & below & (~_like(positive, x) | (x > 0)))
     labels = selection.labels()
-    if isinstance(outside, Tracer):
+
+    def texts() -> tuple[Array, list[str]]:
         every = zip(labels, lower.tolist(), upper.tolist(), positive.tolist(), strict=True)
-        texts = [_message(*of) for of in every]
         anywhere = outside.reshape(-1, outside.shape[-1]).any(0)
-        return eqx.branched_error_if(x, anywhere.any(), jnp.argmax(anywhere), texts)
-    bad = np.argwhere(np.asarray(outside))
-    if bad.size:
-        i = bad[0][-1]
-        value = np.asarray(x)[tuple(bad[0])].item()
+        return jnp.argmax(anywhere), [_message(*of) for of in every]
+
+    def error() -> OutOfBoundsError:
+        first = np.argwhere(np.asarray(outside))[0]
+        i = first[-1]
         ends = (lower[i].item(), upper[i].item(), bool(positive[i]))
-        raise OutOfBoundsError(_message(labels[i], *ends, value))
-    return x
+        return OutOfBoundsError(_message(labels[i], *ends, np.asarray(x)[tuple(first)].item()))
+
+    return raise_where(outside, x, error, texts)
 
 
 def _like(flags: np.ndarray, x: Array) -> Array:

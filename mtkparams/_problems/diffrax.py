@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import diffrax
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._parameters import MTKParameters, fresh, own_copy
 from ..errors import DeclarationError, KindError, ShapeError
 from .initialize import Initialization, initialize, needs_initialization
+from .integrate.results import of_diffrax
 from .problem import ODEProblem
 from .solution.solution import Solution
 
@@ -24,40 +26,41 @@ class DiffraxArguments(NamedTuple):
       `args`: the parameters.
     """
 
-    term: Any
+    term: diffrax.ODETerm
     t0: Array
     t1: Array
     y0: Array
     args: MTKParameters
 
 
-def to_diffrax(problem: Any) -> DiffraxArguments:
+def to_diffrax(problem: ODEProblem | Initialization) -> DiffraxArguments:
     """The arguments with which you call `diffrax.diffeqsolve` on a problem yourself.
 
-    **Arguments:**
+        **Arguments:**
 
-    - `problem`: the problem, or what `mtk.initialize` made of it; all its unknowns have derivatives.
-      What is not given at the start is found first.
+        - `problem`: the problem, or what `mtk.initialize` made of it; all its unknowns have derivatives.
+          What is not given at the start is found first.
 
-    **Returns:** a tuple `(term, t0, t1, y0, args)`. `mtk.from_diffrax(problem, solution)` reads by name
-    what `diffeqsolve` gave.
+        **Returns:** a tuple `(term, t0, t1, y0, args)`. `mtk.from_diffrax(problem, solution)` reads by name
+        what `diffeqsolve` gave.
 
-    **Raises:** `DeclarationError` for a system with algebraic equations.
+        **Raises:** `DeclarationError` for a system with algebraic equations.
 
-    !!! Example
+        !!! Example
 
-        >>> import diffrax
-        >>> import mtkparams as mtk
-        >>> decay = mtk.System(
-        ...     parameters={"k": 0.5},
-        ...     unknowns={"x": 1.0},
-        ...     derivatives=lambda t, u, p: {"x": -p.k * u.x},
-        ... )
-        >>> problem = mtk.ODEProblem(decay, {}, (0.0, 2.0))
-        >>> term, t0, t1, y0, args = mtk.to_diffrax(problem)
-        >>> solution = diffrax.diffeqsolve(term, diffrax.Tsit5(), t0, t1, 0.1, y0, args)
-        >>> round(float(mtk.from_diffrax(problem, solution)["x"][-1]), 4)
-        0.3679
+            >>> import diffrax
+    import equinox as eqx
+            >>> import mtkparams as mtk
+            >>> decay = mtk.System(
+            ...     parameters={"k": 0.5},
+            ...     unknowns={"x": 1.0},
+            ...     derivatives=lambda t, u, p: {"x": -p.k * u.x},
+            ... )
+            >>> problem = mtk.ODEProblem(decay, {}, (0.0, 2.0))
+            >>> term, t0, t1, y0, args = mtk.to_diffrax(problem)
+            >>> solution = diffrax.diffeqsolve(term, diffrax.Tsit5(), t0, t1, 0.1, y0, args)
+            >>> round(float(mtk.from_diffrax(problem, solution)["x"][-1]), 4)
+            0.3679
     """
     problem = _started(problem, "to_diffrax")
     model = problem.model
@@ -65,10 +68,10 @@ def to_diffrax(problem: Any) -> DiffraxArguments:
     return DiffraxArguments(term, problem.t0, problem.t1, model.start(problem.p), problem.p)
 
 
-def _started(problem: Any, who: str) -> ODEProblem:
+def _started(problem: object, who: str) -> ODEProblem:
     """The problem with what was found at its start."""
-    found = isinstance(problem, Initialization)
-    problem = problem.problem if found else problem
+    is_started = isinstance(problem, Initialization)
+    problem = problem.problem if is_started else problem
     if not isinstance(problem, ODEProblem):
         raise KindError(f"{who} takes an mtk.ODEProblem, got {type(problem).__name__}.")
     if problem.model.algebraic:
@@ -76,38 +79,43 @@ def _started(problem: Any, who: str) -> ODEProblem:
             f"{', '.join(map(repr, problem.model.algebraic))} have no derivative: diffrax integrates "
             "ordinary differential equations. mtk.solve solves the algebraic equations beside them."
         )
-    return problem if found or not needs_initialization(problem) else initialize(problem).problem
+    return (
+        problem if is_started or not needs_initialization(problem) else initialize(problem).problem
+    )
 
 
-def from_diffrax(problem: Any, solution: Any) -> Solution:
+def from_diffrax(problem: ODEProblem | Initialization, solution: diffrax.Solution) -> Solution:
     """What `diffrax.diffeqsolve` gave for the arguments of `mtk.to_diffrax`, read by name.
 
     **Arguments:**
 
     - `problem`: the problem that was solved, or what `mtk.initialize` made of it.
-    - `solution`: a `diffrax.Solution` with saved times. Whether it arrived is yours to check, or
-      diffrax's with its `throw=True`; steps that were not used have infinite times.
+    - `solution`: a `diffrax.Solution` with saved times; steps that were not used have infinite times.
+      Whether it arrived is in `result` and `succeeded` of what comes back, or an error of diffrax with
+      its `throw=True`.
 
     **Raises:** `ShapeError` for states of another size.
     """
     problem = _started(problem, "from_diffrax")
     size = sum(problem.model.sizes)
-    if solution.ts is None or not hasattr(solution.ys, "shape"):
+    ts: Any = solution.ts
+    ys: Any = solution.ys
+    if not eqx.is_array(ts) or not eqx.is_array(ys):
         raise KindError(
             "Saved times and one array of states are read by name. Save with SaveAt(ts=...)."
         )
-    if solution.ys.shape != (*solution.ts.shape, size):
+    if ys.shape != (*ts.shape, size):
         raise ShapeError(
-            f"The states have shape {solution.ys.shape}, and this problem {size} entries at "
-            f"{solution.ts.shape} times."
+            f"The states have shape {ys.shape}, and this problem {size} entries at "
+            f"{ts.shape} times."
         )
     return Solution(
-        ts=solution.ts,
-        ys=solution.ys,
+        ts=ts,
+        ys=ys,
         p=fresh(problem.p),
         t0=own_copy(problem.t0),
         t1=jnp.asarray(solution.t1, problem.t1.dtype),
-        result=solution.result,
+        result=of_diffrax(solution.result),
         stats=solution.stats,
         interpolation=solution.interpolation,
         model=problem.model,

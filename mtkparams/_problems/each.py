@@ -13,17 +13,17 @@ from .._lookup import filled, is_name, leaves_of
 
 def depth_of(problem: Any) -> int:
     """How many axes of a batch are in front of the values of a problem."""
-    buffers = [buffer for own in problem.p.buffers.values() for buffer in own]
+    buffers = [buffer for buffers in problem.p.buffers.values() for buffer in buffers]
     ranks = [buffer.ndim - 1 for buffer in buffers if hasattr(buffer, "ndim")]
     return max([*map(_rank, _times(problem)), *ranks])
 
 
-def of_each_member(problem: Any, spec: Any, depth: int) -> Any:
+def of_each_member(problem: Any, spec: object, depth: int) -> Any:
     """Parameters as they are in the batch, and all else of one member after the other."""
     leaves = leaves_of(spec)
     is_stored = [is_name(leaf) and leaf in problem.p for leaf in leaves]
-    stored = iter(problem.p[[leaf for leaf, own in zip(leaves, is_stored, strict=True) if own]])
-    others = [leaf for leaf, own in zip(leaves, is_stored, strict=True) if not own]
+    stored = iter(problem.p[[leaf for leaf, here in zip(leaves, is_stored, strict=True) if here]])
+    others = [leaf for leaf, here in zip(leaves, is_stored, strict=True) if not here]
     fields = lambda q: (q.p, *_times(q))
     # What all members share has fewer axes than the rest.
     times = (0 if _rank(t) == depth else None for t in _times(problem))
@@ -32,8 +32,8 @@ def of_each_member(problem: Any, spec: Any, depth: int) -> Any:
     def read(*values: Any) -> list[Any]:
         return jax.tree.map(jnp.asarray, eqx.tree_at(fields, problem, values)[others])
 
-    found = iter(jax.vmap(read, in_axes=axes)(*fields(problem)) if others else ())
-    return filled(spec, iter([next(stored if own else found) for own in is_stored]))
+    evaluated = iter(jax.vmap(read, in_axes=axes)(*fields(problem)) if others else ())
+    return filled(spec, iter([next(stored if here else evaluated) for here in is_stored]))
 
 
 def _times(problem: Any) -> tuple[Any, ...]:

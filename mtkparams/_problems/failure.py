@@ -1,8 +1,4 @@
-"""A solve that did not arrive: an error, or NaN in every value and every derivative.
-
-Masking values alone is not enough. `where(arrived, y, nan)` has the derivative zero where the solve
-failed, and zero is a number that an optimizer believes.
-"""
+"""A solve that did not arrive: an error, or NaN in every value and every derivative."""
 
 from __future__ import annotations
 
@@ -14,29 +10,41 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, Bool, Int, PyTree
 
+from .._failure import constant, nan_values_where, no_slope_where, raise_where
 from .._model import Model
+from .._results import NAMES, number, succeeded
 from ..errors import SolveError
 from .integrate.constraint import Constraint
 from .integrate.phases import Outcome, Settings
 from .problem import ODEProblem
 
-Integrate: TypeAlias = Callable[[Any, Array], Outcome]
+# From everything that can be differentiated, and whether there is anything to do at all.
+Integrate: TypeAlias = Callable[[Any, Any], Outcome]
 
-_ADVICE = (
-    "The solve did not arrive within max_steps={max_steps} steps{where}. It may be stiff (try "
-    "diffrax.Kvaerno5()), tolerances too tight, or the solution may blow up.",
-    "The step size went to zero{where}: the solution blows up or its derivative is not finite there. "
-    "Check the equations and the values of the parameters.",
+_STEP_FAILED = (
     "The solve failed in the nonlinear or linear solver of an implicit step{where}. Try a smaller dt0, "
-    "another solver, or look for values that are not finite.",
+    "another solver, or look for values that are not finite."
 )
-
-_ADVICE_ALGEBRAIC = (
+_ALGEBRAIC_FAILED = (
     "The solve failed in a nonlinear solve{where}: of the algebraic equations, at the start (mtk.initialize "
     "says more) or later, or of an implicit step. Try other guesses, a smaller dt0 or another solver."
 )
+_ADVICE = {
+    "max_steps_reached": (
+        "The solve did not arrive within max_steps={max_steps} steps{where}. It may be stiff (try "
+        "diffrax.Kvaerno5()), tolerances too tight, or the solution may blow up."
+    ),
+    "dt_min_reached": (
+        "The step size went to zero{where}: the solution blows up or its derivative is not finite there. "
+        "Check the equations and the values of the parameters."
+    ),
+    "no_consistent_start": (
+        "No consistent initial values were found{where}. Other guesses may do, and so may other "
+        "values; mtk.initialize tells for one member which equations failed."
+    ),
+}
 
 _LOST = (
     "The algebraic equations for {names} have no solution{when} that goes on from the one before: they "
@@ -50,73 +58,68 @@ _BLOCKS_IN_TEXTS = 16
 _ABSENT = object()
 
 
-def _bad(outcome: Outcome) -> Array:
-    return ~diffrax.is_okay(outcome.result)
-
-
-def kind_of(result: Any) -> Array:
-    """Which text of `advice` belongs to each failed `result`."""
-    results = diffrax.RESULTS
-    return jnp.where(
-        result == results.max_steps_reached, 0, jnp.where(result == results.dt_min_reached, 1, 2)
-    )
-
-
 def advice(model: Model, max_steps: int | None) -> list[str]:
-    """The texts for the kinds of failure."""
-    where = f" (unknowns {', '.join(model.differential[:6])})"
-    texts = [*_ADVICE[:2], _ADVICE_ALGEBRAIC] if model.algebraic else _ADVICE
-    return [text.format(max_steps=max_steps, where=where) for text in texts]
+    """What to say about each of the `RESULTS`, in their order."""
+    differential = f" (unknowns {', '.join(model.differential[:6])})"
+    unknowns = f" (unknowns {', '.join((model.algebraic or model.differential)[:6])})"
+    other = _ALGEBRAIC_FAILED if model.algebraic else _STEP_FAILED
+    return [
+        _ADVICE.get(name, other).format(
+            max_steps=max_steps,
+            where=unknowns if name == "no_consistent_start" else differential,
+        )
+        for name in NAMES
+    ]
 
 
 def raise_failure(outcome: Outcome, problem: ODEProblem, settings: Settings) -> Outcome:
     """`outcome`, or an error with the reason, now or when a traced program runs."""
-    bad = _bad(outcome)
-    kind = kind_of(outcome.result)
-    texts = advice(problem.model, settings.max_steps)
-    traced = isinstance(bad, Tracer)
-    if settings.constraint is not None and (traced or bad.any()):
-        kind, texts = _of_constraint(outcome, problem, settings.constraint, bad, kind, texts)
-    if not traced:
-        if bad.any():
-            raise SolveError(texts[int(kind)])
-        return outcome
-    # A factor, and not a check of the values: so who needs only their derivative, or only the
-    # interpolation, meets the error as well.
-    one = eqx.branched_error_if(jnp.ones(()), bad, kind, texts)
-    found = jax.tree.map(
-        lambda x: x * one.astype(x.dtype) if eqx.is_inexact_array(x) else x,
-        (outcome.ys, outcome.interpolation),
-    )
-    return _with_found(outcome, found)
+    failed = ~succeeded(outcome.result)
+
+    def texts() -> tuple[Int[Array, ""], list[str]]:
+        texts = advice(problem.model, settings.max_steps)
+        kind = number(outcome.result)
+        if settings.constraint is None:
+            return kind, texts
+        return _of_constraint(outcome, problem, settings.constraint, failed, kind, texts)
+
+    def error() -> SolveError:
+        kind, messages = texts()
+        return SolveError(messages[int(kind)])
+
+    return _with_values(outcome, raise_where(failed, _values(outcome), error, texts))
 
 
 def _of_constraint(
     outcome: Outcome,
     problem: ODEProblem,
     constraint: Constraint,
-    bad: Array,
-    kind: Array,
+    failed: Bool[Array, ""],
+    kind: Int[Array, ""],
     texts: list[str],
-) -> tuple[Array, list[str]]:
+) -> tuple[Int[Array, ""], list[str]]:
     """`kind` and `texts`, with what to say where a block of algebraic equations lost its solution."""
     t, y = outcome.last
     ahead = jax.lax.stop_gradient(problem.t1 - problem.t0) * 1e-6
-    p = jax.lax.stop_gradient(problem.p)
     named = constraint.blocks[:_BLOCKS_IN_TEXTS]
-    number = len(constraint.blocks)
+    blocks = len(constraint.blocks)
     look = jax.jit(constraint.lost)
-    lost = jax.lax.cond(bad, look, lambda *_: jnp.array(number), t, y, p, ahead)
+    lost = jax.lax.cond(
+        failed, look, lambda *_: jnp.array(blocks), t, y, constant(problem.p), ahead
+    )
     when = "" if isinstance(t, Tracer) else f" after t = {float(t):.9g}"
+    first = len(texts)
     texts = texts + [_LOST.format(names=", ".join(map(repr, names)), when=when) for names in named]
-    if number > len(named):
+    if blocks > len(named):
         others = "one of the later blocks"
         texts = [*texts, _LOST.format(names=others, when=when)]
     last = len(texts) - 1
-    return jnp.where(lost < number, jnp.minimum(3 + lost, last), kind), texts
+    return jnp.where(lost < blocks, jnp.minimum(first + lost, last), kind), texts
 
 
-def honest(integrate: Integrate, inputs: Any, adjoint: Any, implicit: bool) -> Outcome:
+def nan_where_failed(
+    integrate: Integrate, inputs: PyTree, adjoint: diffrax.AbstractAdjoint, implicit: bool
+) -> Outcome:
     """The outcome of a solve with NaN values and NaN derivatives where it failed.
 
     **Arguments:**
@@ -131,27 +134,26 @@ def honest(integrate: Integrate, inputs: Any, adjoint: Any, implicit: bool) -> O
     return _reverse(integrate, inputs, implicit)
 
 
-def _forward(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
+def _forward(integrate: Integrate, inputs: PyTree, implicit: bool) -> Outcome:
     if not implicit:
         outcome = integrate(inputs, jnp.array(True))
-        bad = _bad(outcome)
-        found = (outcome.ys, outcome.interpolation)
+        values = _values(outcome)
     else:
-        constant = lambda x: jax.lax.stop_gradient(x) if eqx.is_inexact_array(x) else x
-        outcome = integrate(jax.tree.map(constant, inputs), jnp.array(True))
-        bad = _bad(outcome)
-        again = integrate(inputs, ~bad)
-        found = jax.tree.map(
+        outcome = integrate(constant(inputs), jnp.array(True))
+        again = integrate(inputs, succeeded(outcome.result))
+        values = jax.tree.map(
             lambda x, y: _with_slope(x, y) if eqx.is_inexact_array(x) else x,
-            (outcome.ys, outcome.interpolation),
-            (again.ys, again.interpolation),
+            _values(outcome),
+            _values(again),
         )
-    poison = _poison(bad, [x for x in jax.tree.leaves(inputs) if eqx.is_inexact_array(x)])
-    found = jax.tree.map(
-        lambda x: x + poison.astype(x.dtype) if eqx.is_inexact_array(x) else x,
-        _nan_where(bad, found),
+    failed = ~succeeded(outcome.result)
+    numbers = [x for x in jax.tree.leaves(inputs) if eqx.is_inexact_array(x)]
+    no_slope = no_slope_where(failed, numbers)
+    values = jax.tree.map(
+        lambda x: x + no_slope.astype(x.dtype) if eqx.is_inexact_array(x) else x,
+        nan_values_where(failed, values),
     )
-    return _with_found(outcome, found)
+    return _with_values(outcome, values)
 
 
 @jax.custom_jvp
@@ -166,92 +168,70 @@ def _(primals: Any, tangents: Any) -> Any:
     return _with_slope(*primals), tangents[1]
 
 
-@jax.custom_jvp
-def _poison(bad: Array, inputs: list[Array]) -> Array:
-    """Zero, with a derivative of NaN with respect to every input where `bad`."""
-    del inputs
-    # Made of `bad`, so that under `vmap` it has a batch where its derivative has one. Zeros have none,
-    # and a derivative taken around a compiled function then meets two shapes.
-    return jnp.where(bad, 0.0, 0.0)
-
-
-@_poison.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    bad, inputs = primals
-    total = sum(jnp.sum(t).real.astype(float) for t in tangents[1])
-    return _poison(bad, inputs), jnp.where(bad, jnp.nan, 0.0) * total
-
-
-def _reverse(integrate: Integrate, inputs: Any, implicit: bool) -> Outcome:
+def _reverse(integrate: Integrate, inputs: PyTree, implicit: bool) -> Outcome:
     """By hand, so that a failed member of a batch does not spoil what the others share with it."""
 
-    def values(inputs: Any, alive: Array) -> tuple[Any, Any]:
+    def parts(inputs: PyTree, alive: Bool[Array, ""]) -> tuple[PyTree, Outcome]:
         outcome = integrate(inputs, alive)
-        return (outcome.ys, outcome.interpolation), _with_found(outcome, (None, None))
+        return _values(outcome), _with_values(outcome, (None, None))
 
-    def masked(found: tuple[Any, Any], rest: Outcome) -> Outcome:
-        return _with_found(rest, _nan_where(_bad(rest), found))
+    def masked(values: PyTree, rest: Outcome) -> Outcome:
+        return _with_values(rest, nan_values_where(~succeeded(rest.result), values))
 
     @eqx.filter_custom_vjp
-    def solved(inputs: Any) -> Outcome:
-        return masked(*values(inputs, jnp.array(True)))
+    def solved(inputs: PyTree) -> Outcome:
+        return masked(*parts(inputs, jnp.array(True)))
 
-    def forward(perturbed: Any, inputs: Any) -> Any:
+    def forward(perturbed: Any, inputs: PyTree) -> Any:
         # Only with respect to what anybody differentiates, which is seldom all of the inputs.
         moved, still = eqx.partition(inputs, perturbed)
         differentiated = lambda alive: eqx.filter_vjp(
-            lambda q: values(eqx.combine(q, still), alive), moved, has_aux=True
+            lambda q: parts(eqx.combine(q, still), alive), moved, has_aux=True
         )
         if implicit:
             # Once more, for the derivative, without the failed solves: the backward pass of an
             # implicit solver raises on values that are not finite, also where nobody asks for it.
-            found, rest = values(inputs, jnp.array(True))
-            _, pullback, _ = differentiated(~_bad(rest))
+            values, rest = parts(inputs, jnp.array(True))
+            _, pullback, _ = differentiated(succeeded(rest.result))
         else:
-            found, pullback, rest = differentiated(jnp.array(True))
-        bad = _bad(rest)
-        return masked(found, rest), (pullback, bad, found)
+            values, pullback, rest = differentiated(jnp.array(True))
+        failed = ~succeeded(rest.result)
+        return masked(values, rest), (pullback, failed, values)
 
-    def backward(residuals: Any, cotangent: Any, perturbed: Any, inputs: Any) -> Any:
+    def backward(residuals: Any, cotangent: Any, perturbed: Any, inputs: PyTree) -> Any:
         del perturbed, inputs
-        pullback, bad, found = residuals
+        pullback, failed, values = residuals
         asked = jnp.zeros((), bool)
         for c in jax.tree.leaves((cotangent.ys, cotangent.interpolation)):
             asked = asked | jnp.any(c != 0)
-        inexact = eqx.filter(found, eqx.is_inexact_array)
+        inexact = eqx.filter(values, eqx.is_inexact_array)
         clean = jax.tree.map(
             lambda x, c: (
-                jnp.zeros_like(x) if c is _ABSENT else jnp.where(bad, jnp.zeros_like(c), c)
+                jnp.zeros_like(x) if c is _ABSENT else jnp.where(failed, jnp.zeros_like(c), c)
             ),
             inexact,
             _like(inexact, (cotangent.ys, cotangent.interpolation)),
         )
         (gradient,) = pullback(clean)
-        wrong = jnp.where(asked, jnp.nan, 0.0)
-        return jax.tree.map(lambda g: jnp.where(bad, wrong.astype(g.dtype), g), gradient)
+        slope = jnp.where(asked, jnp.nan, 0.0)
+        return jax.tree.map(lambda g: jnp.where(failed, slope.astype(g.dtype), g), gradient)
 
     solved.def_fwd(forward)
     solved.def_bwd(backward)
     return solved(inputs)
 
 
-def _with_found(outcome: Outcome, found: tuple[Any, Any]) -> Outcome:
-    return eqx.tree_at(lambda o: (o.ys, o.interpolation), outcome, found, is_leaf=_none)
+def _values(outcome: Outcome) -> tuple[PyTree, PyTree]:
+    """What of an outcome has a derivative."""
+    return outcome.ys, outcome.interpolation
 
 
-def _none(x: Any) -> bool:
-    return x is None
+def _with_values(outcome: Outcome, values: tuple[PyTree, PyTree]) -> Outcome:
+    return eqx.tree_at(_values, outcome, values, is_leaf=lambda x: x is None)
 
 
-def _like(tree: Any, cotangent: Any) -> Any:
-    """`cotangent` with `None` for each leaf of `tree` that it has no entry for."""
-    leaves, structure = jax.tree.flatten(tree)
-    del leaves
+def _like(tree: PyTree, cotangent: PyTree) -> PyTree:
+    """`cotangent` with `_ABSENT` for each leaf of `tree` that it has no entry for."""
+    structure = jax.tree.structure(tree)
     flat = structure.flatten_up_to(cotangent)
     return structure.unflatten([_ABSENT if c is None else c for c in flat])
-
-
-def _nan_where(bad: Array, tree: Any) -> Any:
-    return jax.tree.map(
-        lambda x: jnp.where(bad, jnp.nan, x) if eqx.is_inexact_array(x) else x, tree
-    )

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import equinox as eqx
 import jax
 from jax.core import Tracer
+from jaxtyping import Array, Bool
 
 from .._initialization import (
-    BrownFullBasicInit,
-    CheckInit,
-    NoInit,
+    Algorithm,
     OverrideInit,
     Report,
+    Start,
+    StartOptions,
     find_start,
     raise_failure,
 )
 from .._parameters import Initial, MTKParameters, own_copy
+from .._results import RESULTS, succeeded
 from ..errors import KindError
+from .option_names import check_names
 from .problem import ODEProblem
 
 
@@ -30,12 +33,17 @@ class Initialization(eqx.Module):
     - `problem`: the problem with what was found in the place of the guesses; what is given and what
       is found stays as it was, so that another search starts from here.
     - `found`: status, iterations and residual of each block as arrays, in the order of `report`.
-    - `result`: how it ended, an `InitializationResult`.
+    - `result`: how it ended, of `mtk.RESULTS`.
     """
 
     problem: ODEProblem
-    found: Any
-    result: Any
+    found: Start
+    result: RESULTS
+
+    @property
+    def succeeded(self) -> Bool[Array, "*batch"]:
+        """Whether there is a consistent start, for each member of a batch."""
+        return succeeded(self.result)
 
     @property
     def p(self) -> MTKParameters:
@@ -51,10 +59,10 @@ class Initialization(eqx.Module):
         """A table of the blocks in solving order: print it, or read its `blocks`."""
         return Report(self.found)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values at the start by name, as `problem[spec]`."""
         if self.found.y.ndim > 1:  # a batch
-            return jax.vmap(lambda one: one.problem[spec])(self)
+            return jax.vmap(lambda member: member.problem[spec])(self)
         return self.problem[spec]
 
     def __contains__(self, name: object) -> bool:
@@ -68,14 +76,10 @@ class Initialization(eqx.Module):
 
 def initialize(
     problem: ODEProblem,
-    algorithm: Any = None,
+    algorithm: Algorithm | None = None,
     *,
-    blocks: bool = True,
-    rtol: float | None = None,
-    atol: float | None = None,
-    max_steps: int = 60,
-    fully_determined: bool | None = None,
     throw: bool = True,
+    **options: Unpack[StartOptions],
 ) -> Initialization:
     """A consistent start: what is not given is found from the equations, block after block.
 
@@ -88,7 +92,7 @@ def initialize(
       `mtk.BrownFullBasicInit()`, `mtk.NoInit()`; an algorithm has options of its own.
     - `blocks`, `rtol`, `atol`, `max_steps`, `fully_determined`: as for `mtk.OverrideInit`.
     - `throw`: raise `InitializationError` if there is no consistent start. With `False`,
-      `result` tells; values that were not found are NaN, and so are their derivatives.
+      `succeeded` and `result` tell; values that were not found are NaN, and so are their derivatives.
 
     **Raises:** `InitializationError` with the block, its unknowns and what to do; `StructureError`
     where equations cannot determine their unknowns, whatever the values.
@@ -108,20 +112,13 @@ def initialize(
     """
     if not isinstance(problem, ODEProblem):
         raise KindError(f"initialize takes an mtk.ODEProblem, got {type(problem).__name__}.")
-    if algorithm is None:
-        algorithm = OverrideInit(
-            rtol=rtol,
-            atol=atol,
-            max_steps=max_steps,
-            blocks=blocks,
-            fully_determined=fully_determined,
-        )
-    elif (blocks, rtol, atol, max_steps, fully_determined) != (True, None, None, 60, None):
+    check_names(initialize, options, StartOptions)
+    if algorithm is not None and options:
         raise KindError(
             f"The options of an algorithm are its own: mtk.{type(algorithm).__name__}(...), rather than "
             "arguments of initialize."
         )
-    return initialized(problem, algorithm, throw)
+    return initialized(problem, algorithm or OverrideInit(**options), throw)
 
 
 def needs_initialization(problem: ODEProblem) -> bool:
@@ -130,13 +127,8 @@ def needs_initialization(problem: ODEProblem) -> bool:
     return bool(problem.conditions.free or problem.model.algebraic or at_start)
 
 
-def initialized(problem: ODEProblem, algorithm: Any, throw: bool) -> Initialization:
+def initialized(problem: ODEProblem, algorithm: object, throw: bool) -> Initialization:
     """What `initialize` gives by one algorithm."""
-    if not isinstance(algorithm, OverrideInit | BrownFullBasicInit | CheckInit | NoInit):
-        raise KindError(
-            "The algorithm of an initialization is mtk.OverrideInit(), mtk.BrownFullBasicInit(), "
-            f"mtk.CheckInit() or mtk.NoInit(), got {algorithm!r}."
-        )
     start = find_start(problem.model, problem.conditions, problem.t0, problem.p, algorithm)
     start = raise_failure(start) if throw else start
     times = (own_copy(problem.t0), own_copy(problem.t1))
@@ -144,6 +136,6 @@ def initialized(problem: ODEProblem, algorithm: Any, throw: bool) -> Initializat
     return Initialization(new, without_parameters(start), start.result)
 
 
-def without_parameters(start: Any) -> Any:
+def without_parameters(start: Start) -> Start:
     """What a search tells beside the parameters: no buffer is in two places, so all can be donated."""
     return eqx.tree_at(lambda s: s.p, start, None)

@@ -9,16 +9,25 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from .._initialization import Conditions, OverrideInit, Report, find_answer, raise_failure
+from .._initialization import (
+    Conditions,
+    OverrideInit,
+    Report,
+    RootOptions,
+    Start,
+    find_answer,
+    raise_failure,
+)
 from .._model import Model, Parameter, System, flatten, model_of, read_at
 from .._parameters import MTKParameters, own_copy
+from .._results import RESULTS, succeeded
 from ..errors import DeclarationError, KindError
 from .each import depth_of, of_each_member
 from .initialize import initialize, without_parameters
 from .problem import ODEProblem
-from .values import put_guesses, put_values, settle, stored_name
+from .values import given_and_found, put_guesses, put_values, stored_name
 
 
 class NonlinearProblem(eqx.Module):
@@ -78,7 +87,9 @@ class NonlinearProblem(eqx.Module):
         searched = {name: _searched(name, d) for name, d in flat.declarations().items()}
         declared = put_guesses(searched, unknowns, {**started, **(guesses or {})})
         declared, entries = put_values(declared, unknowns, tuple(flat.observed), values)
-        self.p, self.conditions = settle(declared, entries, flat.declarations(), lambda: unknowns)
+        self.p, self.conditions = given_and_found(
+            declared, entries, flat.declarations(), lambda: unknowns
+        )
         self.model = model_of(flat, self.p)
         if self.model.differential:
             raise DeclarationError(
@@ -112,7 +123,7 @@ class NonlinearProblem(eqx.Module):
             object.__setattr__(new, field.name, value)
         return new
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values where the search starts, by name: parameters, unknowns, observed, functions."""
         depth = depth_of(self)
         if depth:
@@ -124,8 +135,8 @@ class NonlinearProblem(eqx.Module):
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values."""
-        own = (name for name in self.p.names() if not name.startswith("Initial("))
-        return (*own, *self.model.states.names())
+        parameters = (name for name in self.p.names() if not name.startswith("Initial("))
+        return (*parameters, *self.model.states.names())
 
     def __repr__(self) -> str:
         return f"NonlinearProblem({self.question}, {self.p!r})"
@@ -139,13 +150,18 @@ class NonlinearSolution(eqx.Module):
     - `p`: the parameters, with those that were found.
     - `t`: the time that equations read.
     - `found`: status, iterations and residual of each block as arrays, in the order of `report`.
-    - `result`: how it ended, an `InitializationResult`.
+    - `result`: how it ended, of `mtk.RESULTS`.
     """
 
     p: MTKParameters
     t: Float[Array, "..."]  # noqa: UP037
-    found: Any
-    result: Any
+    found: Start
+    result: RESULTS
+
+    @property
+    def succeeded(self) -> Bool[Array, "*batch"]:
+        """Whether the equations are fulfilled, for each member of a batch."""
+        return succeeded(self.result)
 
     @property
     def model(self) -> Model:
@@ -160,10 +176,10 @@ class NonlinearSolution(eqx.Module):
         """A table of the blocks in solving order: print it, or read its `blocks`."""
         return Report(self.found)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values by name: unknowns, observed, parameters, functions `f(t, u, p)`, and lists of those."""
         if self.found.y.ndim > 1:  # a batch
-            return jax.vmap(lambda one: one[spec])(self)
+            return jax.vmap(lambda member: member[spec])(self)
         return read_at(self.model, self.t, self.found.y, self.p, spec)
 
     def __contains__(self, name: object) -> bool:
@@ -174,15 +190,21 @@ class NonlinearSolution(eqx.Module):
 
 
 def solve_nonlinear(
-    problem: NonlinearProblem, options: OverrideInit, throw: bool
+    problem: NonlinearProblem, throw: bool, options: RootOptions
 ) -> NonlinearSolution:
-    """What `mtk.solve` gives for a nonlinear problem."""
-    found = find_answer(
-        problem.model, problem.conditions, problem.question, problem.t, problem.p, options
+    """What `mtk.solve` gives for a nonlinear problem, `None` among the options being a default."""
+    asked: Any = {name: value for name, value in options.items() if value is not None}
+    answer = find_answer(
+        problem.model,
+        problem.conditions,
+        problem.question,
+        problem.t,
+        problem.p,
+        OverrideInit(**asked),
     )
-    found = raise_failure(found) if throw else found
+    answer = raise_failure(answer) if throw else answer
     t = own_copy(problem.t)
-    return NonlinearSolution(found.p, t, without_parameters(found), found.result)
+    return NonlinearSolution(answer.p, t, without_parameters(answer), answer.result)
 
 
 def apart(

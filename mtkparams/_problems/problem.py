@@ -15,7 +15,7 @@ from .._model import Model, System, model_of, read_at, stand_in
 from .._parameters import Initial, MTKParameters
 from ..errors import DeclarationError, KindError
 from .each import depth_of, of_each_member
-from .values import place_values, settle
+from .values import given_and_found, place_values
 
 
 class ODEProblem(eqx.Module):
@@ -76,11 +76,11 @@ class ODEProblem(eqx.Module):
             raise KindError(f"ODEProblem takes an mtk.System, got {type(system).__name__}.")
         flat, declared, entries = place_values(system, values or {}, guesses or {})
         algebraic = lambda: model_of(flat, stand_in(declared, flat.shapes())).algebraic
-        self.p, self.conditions = settle(declared, entries, flat.declarations(), algebraic)
+        self.p, self.conditions = given_and_found(declared, entries, flat.declarations(), algebraic)
         self.model = model_of(flat, self.p)
         self.t0, self.t1 = times(tspan, self.p)
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: object) -> Any:
         """Values at the start by name: parameters, unknowns, observed, or `lambda t, u, p: ...`.
 
         Of a batch of problems the members are in front.
@@ -100,8 +100,8 @@ class ODEProblem(eqx.Module):
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values."""
-        own = (name for name in self.p.names() if not name.startswith("Initial("))
-        return (*own, *self.model.states.names())
+        parameters = (name for name in self.p.names() if not name.startswith("Initial("))
+        return (*parameters, *self.model.states.names())
 
     def __repr__(self) -> str:
         return f"ODEProblem(t = {_time(self.t0)} .. {_time(self.t1)}, {self.p!r})"

@@ -14,7 +14,7 @@ from .._parameters import MTKParameters, batch_by_name, fresh, split_index
 from ..errors import KindError, UnknownNameError, unknown_name
 from .nonlinear import NonlinearProblem, apart
 from .problem import ODEProblem, times
-from .values import UNSET, positions, put_guesses, put_values, settle, stored_name
+from .values import UNSET, given_and_found, positions, put_guesses, put_values, stored_name
 
 # A problem of either kind.
 P = TypeVar("P", ODEProblem, NonlinearProblem)
@@ -71,14 +71,14 @@ def remake(
     return fresh(problem)
 
 
-def _with(problem: Any, **fields: Any) -> Any:
+def _with(problem: P, **fields: object) -> P:
     names = tuple(fields)
     return eqx.tree_at(
         lambda q: tuple(getattr(q, n) for n in names), problem, tuple(fields[n] for n in names)
     )
 
 
-def _checked(p: MTKParameters, problem: Any) -> MTKParameters:
+def _checked(p: MTKParameters, problem: ODEProblem | NonlinearProblem) -> MTKParameters:
     if not isinstance(p, MTKParameters):
         raise KindError(f"p= is an MTKParameters, got {type(p).__name__}.")
     if p.index is not problem.p.index:
@@ -89,7 +89,7 @@ def _checked(p: MTKParameters, problem: Any) -> MTKParameters:
     return p
 
 
-def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, Any]) -> Any:
+def _with_values(problem: P, values: Mapping[Any, Any], guesses: Mapping[Any, Any]) -> P:
     unknowns = problem.model.unknowns
     if isinstance(problem, NonlinearProblem) and problem.question == "root":
         values, started = apart(values, unknowns)
@@ -114,12 +114,14 @@ def _with_values(problem: Any, values: Mapping[Any, Any], guesses: Mapping[Any, 
     )
     masks = {n: mask for n, mask in problem.conditions.free.items() if n not in stored}
     system = problem.model.declarations
-    p, conditions = settle(declared, entries, system, lambda: problem.model.algebraic, masks)
+    p, conditions = given_and_found(
+        declared, entries, system, lambda: problem.model.algebraic, masks
+    )
     check_start(problem.model, p)
     return _replace_static(problem, p, conditions)
 
 
-def _set(problem: Any, values: Mapping[str, Any]) -> MTKParameters:
+def _set(problem: ODEProblem | NonlinearProblem, values: Mapping[str, Any]) -> MTKParameters:
     try:
         return problem.p.set(values)
     except UnknownNameError as error:
@@ -132,7 +134,7 @@ def _set(problem: Any, values: Mapping[str, Any]) -> MTKParameters:
         ) from None
 
 
-def _is_value(problem: Any, name: str, value: Any) -> bool:
+def _is_value(problem: ODEProblem | NonlinearProblem, name: str, value: object) -> bool:
     """Whether a value goes into an existing place that was given: then nothing static changes."""
     entries = problem.p.index.entries
     base = (split_index(name) or (name,))[0]
@@ -148,7 +150,7 @@ def _is_value(problem: Any, name: str, value: Any) -> bool:
     return not (callable(value) and entry.is_array and not hasattr(value, "shape"))
 
 
-def _is_guess(problem: Any, name: str, value: Any) -> bool:
+def _is_guess(problem: ODEProblem | NonlinearProblem, name: str, value: object) -> bool:
     """Whether a guess goes into the slot of something that is found."""
     base = name if name in problem.conditions.free else (split_index(name) or (name,))[0]
     mask = problem.conditions.free.get(base)
@@ -159,7 +161,7 @@ def _is_guess(problem: Any, name: str, value: Any) -> bool:
     return bool(mask.flat[positions(problem.p, name)].all())
 
 
-def _declarations(problem: Any) -> dict[str, Parameter]:
+def _declarations(problem: ODEProblem | NonlinearProblem) -> dict[str, Parameter]:
     """The declarations of a problem with its present values as defaults, or as guesses."""
     p, declared, conditions = problem.p, {}, problem.conditions
     for name, declaration in problem.model.declarations.items():
@@ -183,7 +185,7 @@ def _declarations(problem: Any) -> dict[str, Parameter]:
     return declared
 
 
-def _replace_static(problem: Any, p: MTKParameters, conditions: Conditions) -> Any:
+def _replace_static(problem: P, p: MTKParameters, conditions: Conditions) -> P:
     new = object.__new__(type(problem))
     for field in dataclasses.fields(problem):
         object.__setattr__(new, field.name, getattr(problem, field.name))

@@ -53,10 +53,10 @@ def sharded_in_reverse(f: ByMember, devices: tuple[Any, ...], shared: Any, own: 
             return jax.vjp(g, smooth_shared, smooth_own)[1](slope)
 
         shared, own = (smooth[0], rest[0]), (smooth[1], rest[1], cotangent)
-        one = _traced(pull, shared, *_pieces(devices, own))
+        pull_piece = _traced(pull, shared, *_pieces(devices, own))
 
         def local(shared: Any, own: Any) -> Any:
-            to_shared, to_own = one(shared, own)
+            to_shared, to_own = pull_piece(shared, own)
             return jax.lax.psum(to_shared, _AXIS), to_own
 
         gradient = _on(devices, local, (_SHARED, _OWN), (_SHARED, _OWN))(shared, own)

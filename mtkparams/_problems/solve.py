@@ -1,89 +1,49 @@
-"""The call that solves a problem. The solvers are imported when it is first made."""
+"""The call that solves a problem."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, overload
+from typing import Any, Literal, NamedTuple, Unpack, overload
 
 import diffrax
 import equinox as eqx
-import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
-from .._initialization import OverrideInit
-from .._model import Model
+from .._initialization import RootOptions
 from .._parameters import fresh, own_copy
-from ..errors import KindError, unknown_name
-from .each import depth_of
-from .failure import honest, raise_failure
-from .initialize import initialized, needs_initialization
-from .integrate.constraint import Resolved, constraint_of, saves_unknowns
-from .integrate.controller import Stopping
-from .integrate.phases import Outcome, Settings, Span, in_one, in_two
+from .._results import RESULTS, choose
+from .failure import nan_where_failed, raise_failure
+from .initialize import Initialization, initialized, needs_initialization
+from .integrate.constraint import Resolved, saves_unknowns
+from .integrate.phases import Outcome, Settings, Span, explicit_then_stiff, one_solver
 from .nonlinear import NonlinearProblem, NonlinearSolution, solve_nonlinear
+from .option_names import check_names
+from .options import Options, SolveOptions, Solver, check_nonlinear
 from .problem import ODEProblem
 from .solution.solution import Solution
-
-# `None` is a number of steps: as many as it takes.
-_NOT_GIVEN = -1
-_ATOL = 1e-9
-_OF_CONSTRAINTS = (
-    diffrax.RecursiveCheckpointAdjoint,
-    diffrax.ForwardMode,
-    diffrax.DirectAdjoint,
-)
 
 
 @overload
 def solve(
     problem: ODEProblem,
-    solver: Any = "auto",
+    solver: diffrax.AbstractSolver | Literal["auto"] = "auto",
     *,
-    saveat: Any = None,
-    rtol: float | None = None,
-    atol: float | Mapping[str, Any] | None = None,
-    adjoint: Any = None,
-    max_steps: int | None = _NOT_GIVEN,
     throw: bool = True,
-    dense: bool = False,
-    dt0: Any = None,
-    stepsize_controller: Any = None,
-    event: Any = None,
-    progress: Any = None,
-    blocks: bool = True,
-    initialization: Any = None,
+    **options: Unpack[SolveOptions],
 ) -> Solution: ...
 
 
 @overload
 def solve(
-    problem: NonlinearProblem,
-    *,
-    rtol: float | None = None,
-    atol: float | None = None,
-    max_steps: int | None = _NOT_GIVEN,
-    throw: bool = True,
-    blocks: bool = True,
+    problem: NonlinearProblem, *, throw: bool = True, **options: Unpack[RootOptions]
 ) -> NonlinearSolution: ...
 
 
 def solve(
     problem: ODEProblem | NonlinearProblem,
-    solver: Any = "auto",
+    solver: Solver = "auto",
     *,
-    saveat: Any = None,
-    rtol: float | None = None,
-    atol: float | Mapping[str, Any] | None = None,
-    adjoint: Any = None,
-    max_steps: int | None = _NOT_GIVEN,
     throw: bool = True,
-    dense: bool = False,
-    dt0: Any = None,
-    stepsize_controller: Any = None,
-    event: Any = None,
-    progress: Any = None,
-    blocks: bool = True,
-    initialization: Any = None,
+    **options: Any,
 ) -> Solution | NonlinearSolution:
     """The solution of a problem, by name: integrated by diffrax, or a root found block by block.
 
@@ -101,8 +61,9 @@ def solve(
       by name, in the unit of each unknown, the others then have 1e-9.
     - `adjoint`: how it is differentiated: `diffrax.RecursiveCheckpointAdjoint()` (default, reverse
       mode), `diffrax.ForwardMode()`, `diffrax.DirectAdjoint()` (both modes and second derivatives).
-    - `throw`: raise `SolveError` if the solve did not arrive. With `False`, `solution.result` tells, and
-      all values and derivatives of a failed solve are NaN, for each member of a batch alone.
+    - `throw`: raise `SolveError` if the solve did not arrive. With `False`, `solution.succeeded` tells,
+      `solution.report()` says why, and all values and derivatives of a failed solve are NaN, for each
+      member of a batch alone.
 
     **Other arguments:**
 
@@ -118,7 +79,8 @@ def solve(
 
     **Raises:** `InitializationError` (a `SolveError`) if there is no consistent start, `SolveError` with the
     reason and advice if the solve does not arrive; `HigherIndexError` where algebraic equations cannot
-    give the algebraic unknowns; `KindError` for arguments that do not fit.
+    give the algebraic unknowns; `KindError` for arguments that do not fit, `UnknownOptionError` with the
+    nearest name for those that there are not.
 
     !!! Example
 
@@ -133,77 +95,57 @@ def solve(
         [0.6065, 0.3679]
     """
     if isinstance(problem, NonlinearProblem):
-        others = (saveat, adjoint, dt0, stepsize_controller, event, progress, initialization)
-        if solver != "auto" or dense or any(x is not None for x in others):
-            raise KindError(
-                "A nonlinear problem takes rtol, atol, max_steps, blocks and throw: it has no times."
-            )
-        if isinstance(atol, Mapping):
-            raise KindError("atol= of a nonlinear problem is one number.")
-        steps = 60 if max_steps is None or max_steps == _NOT_GIVEN else max_steps
-        options = OverrideInit(rtol, atol, max_steps=steps, blocks=blocks)
-        return solve_nonlinear(problem, options, throw)
-
-    rtol = 1e-6 if rtol is None else rtol
-    atol = _ATOL if atol is None else atol
-    max_steps = 100_000 if max_steps == _NOT_GIVEN else max_steps
-    if not isinstance(problem, ODEProblem):
-        raise KindError(f"solve takes an mtk.ODEProblem, got {type(problem).__name__}.")
-    if depth_of(problem):
-        raise KindError(
-            "solve takes one problem, got a batch. Use jax.vmap, or mtk.solve_ensemble."
-        )
-    model = problem.model
-    constraint = constraint_of(model, problem.t0, problem.p, blocks)
+        check_nonlinear(solver, options)
+        check_names(solve, options, RootOptions)
+        return solve_nonlinear(problem, throw, RootOptions(**options))
+    check_names(solve, options, SolveOptions)
+    asked = Options.of(problem, solver, throw, SolveOptions(**options))
     start = None
     if needs_initialization(problem):
-        start = initialized(problem, initialization or OverrideInit(blocks=blocks), throw)
+        start = initialized(problem, asked.initialization, throw)
         problem = start.problem
-    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    if constraint is not None and not isinstance(adjoint, _OF_CONSTRAINTS):
-        raise KindError(
-            f"{type(adjoint).__name__} does not know of algebraic equations. With them adjoint= is "
-            "diffrax.RecursiveCheckpointAdjoint(), ForwardMode() or DirectAdjoint()."
-        )
-    auto = isinstance(solver, str)
-    if auto and solver != "auto":
-        raise KindError(
-            f"solver= is 'auto' or a diffrax solver such as diffrax.Tsit5(), got {solver!r}."
-        )
-    settings = Settings(
-        saveat=_saveat(saveat, problem, dense),
-        controller=stepsize_controller or _controller(problem, rtol, atol),
-        adjoint=adjoint,
-        max_steps=max_steps,
-        dt0=dt0,
-        event=event,
-        progress=_progress(progress),
-        to_saves=stepsize_controller is None,
-        constraint=constraint,
-    )
-
-    def integrate(inputs: Any, alive: Any = None) -> Outcome:
-        problem, settings, solver, started = inputs
-        if started is not None and alive is not None:
-            alive = alive & started
-        span = Span(problem.t0, problem.t1, alive)
-        y0 = model.start(problem.p)
-        if auto:
-            outcome = in_two(model, span, y0, problem.p, settings)
-        else:
-            outcome = in_one(model, solver, span, y0, problem.p, settings)
-        return outcome if started is None else _not_started(outcome, started)
-
-    started = None if start is None else start.found.is_whole
-    inputs = (problem, settings, solver, started)
+    started = None if start is None else start.succeeded
+    inputs = _Inputs(problem, asked.settings, solver, started)
     if throw:
-        outcome = raise_failure(integrate(inputs), problem, settings)
+        outcome = raise_failure(_integrate(inputs), problem, asked.settings)
     else:
-        implicit = auto or isinstance(solver, diffrax.AbstractImplicitSolver)
-        outcome = honest(integrate, inputs, adjoint, implicit)
+        outcome = nan_where_failed(_integrate, inputs, asked.settings.adjoint, asked.is_implicit)
+    return _solution(outcome, problem, asked.settings, start)
+
+
+class _Inputs(NamedTuple):
+    """All that an integration reads; whether there is a start, where that had to be found."""
+
+    problem: ODEProblem
+    settings: Settings
+    solver: Solver
+    started: Bool[Array, ""] | None
+
+
+def _integrate(inputs: Any, alive: Bool[Array, ""] | None = None) -> Outcome:
+    """The outcome of an integration, of none at all where it is not `alive` or has no start."""
+    problem, settings, solver, started = inputs
+    if started is not None and alive is not None:
+        alive = alive & started
+    span = Span(problem.t0, problem.t1, alive)
+    y0 = problem.model.start(problem.p)
+    if isinstance(solver, str):
+        outcome = explicit_then_stiff(problem.model, span, y0, problem.p, settings)
+    else:
+        outcome = one_solver(problem.model, solver, span, y0, problem.p, settings)
+    if started is None:
+        return outcome
+    result = choose(started, outcome.result, RESULTS.no_consistent_start)
+    return eqx.tree_at(lambda o: o.result, outcome, result)
+
+
+def _solution(
+    outcome: Outcome, problem: ODEProblem, settings: Settings, start: Initialization | None
+) -> Solution:
+    """An outcome with the names of its problem."""
     interpolation = outcome.interpolation
-    if constraint is not None and interpolation is not None:
-        interpolation = Resolved(interpolation, problem.p, constraint)
+    if settings.constraint is not None and interpolation is not None:
+        interpolation = Resolved(interpolation, problem.p, settings.constraint)
     return Solution(
         ts=outcome.ts,
         ys=outcome.ys,
@@ -215,7 +157,7 @@ def solve(
         stats=outcome.stats,
         interpolation=interpolation,
         initialization=None if start is None else fresh(start),
-        model=model,
+        model=problem.model,
         has_unknowns=_has_unknowns(settings.saveat),
     )
 
@@ -223,53 +165,3 @@ def solve(
 def _has_unknowns(saveat: diffrax.SaveAt) -> bool:
     """Whether what is saved can be read by name: one series of the unknowns themselves."""
     return isinstance(saveat.subs, diffrax.SubSaveAt) and saves_unknowns(saveat.subs)
-
-
-def _not_started(outcome: Outcome, started: Array) -> Outcome:
-    """`outcome`, as a failure in "phase" -1 where there was no consistent start."""
-    results: Any = diffrax.RESULTS
-    result = results.where(started, outcome.result, results.nonlinear_divergence)
-    phase = jnp.where(started, outcome.stats["phase"], -1)
-    return eqx.tree_at(lambda o: (o.result, o.stats["phase"]), outcome, (result, phase))
-
-
-def _saveat(saveat: Any, problem: ODEProblem, dense: bool) -> diffrax.SaveAt:
-    if isinstance(saveat, diffrax.SaveAt):
-        return saveat
-    if saveat is None:
-        return diffrax.SaveAt(t0=True, t1=True, dense=dense)
-    ts = jnp.asarray(saveat)
-    if ts.ndim != 1 or not ts.size:
-        raise KindError(f"saveat= is a vector of times or a diffrax.SaveAt, got shape {ts.shape}.")
-    return diffrax.SaveAt(ts=ts.astype(problem.t0.dtype), dense=dense)
-
-
-def _controller(problem: ODEProblem, rtol: float, atol: float | Mapping[str, Any]) -> Any:
-    by_entry = _atol(problem.model, atol, problem.t0.dtype)
-    return Stopping(diffrax.PIDController(rtol=rtol, atol=by_entry))
-
-
-def _atol(model: Model, atol: float | Mapping[str, Any], dtype: Any) -> Any:
-    if not isinstance(atol, Mapping):
-        return atol
-    for name in atol:
-        if name in model.algebraic:
-            raise KindError(
-                f"{name!r} in atol= is algebraic: its equation holds at each step, and the step size is "
-                "chosen for the differential unknowns. Leave it out."
-            )
-        if name not in model.differential:
-            raise unknown_name(name, model.differential, "the unknowns")
-    parts = []
-    for name in model.differential:
-        place = model.states.entries[name].leaves[0].place
-        assert place is not None
-        value = jnp.asarray(atol.get(name, _ATOL), dtype)
-        parts.append(jnp.broadcast_to(value, place.shape).ravel())
-    return jnp.concatenate(parts)
-
-
-def _progress(progress: Any) -> Any:
-    if progress is None or progress is False:
-        return diffrax.NoProgressMeter()
-    return diffrax.TextProgressMeter() if progress is True else progress

@@ -52,8 +52,8 @@ def put_guesses(
     for key, guess in guesses.items():
         name = stored_name(key, unknowns)
         if name not in declared:
-            own = [n for n in declared if not n.startswith("Initial(")]
-            raise unknown_name(plain(key), [*unknowns, *own], "the unknowns and parameters")
+            parameters = [n for n in declared if not n.startswith("Initial(")]
+            raise unknown_name(plain(key), [*unknowns, *parameters], "the unknowns and parameters")
         if declared[name].bind is None:
             rule = _is_rule(guess, declared[name])
             guess = at_start(guess, "", unknowns) if rule else guess
@@ -83,8 +83,8 @@ def put_values(
             raise OverlapError(f"{plain(key)!r} is given twice, as an unknown and as its Initial.")
         placed.add(name)
         if name in declared:
-            own = declared if system is None else system
-            if own[name].bind is not None and not name.startswith("Initial("):
+            bound = declared if system is None else system
+            if bound[name].bind is not None and not name.startswith("Initial("):
                 raise BoundParameterError(
                     f"{name!r} is a dependent parameter (bind=): its value follows from what it "
                     "reads. Give a value to that."
@@ -98,8 +98,8 @@ def put_values(
             )
         inside = [known for known in declared if name.startswith(known)]
         if base not in declared and not inside:
-            own = [n for n in declared if not n.startswith("Initial(")]
-            raise unknown_name(plain(key), [*own, *unknowns], "the parameters and unknowns")
+            parameters = [n for n in declared if not n.startswith("Initial(")]
+            raise unknown_name(plain(key), [*parameters, *unknowns], "the parameters and unknowns")
         entries[name] = value
     return declared, entries
 
@@ -171,7 +171,7 @@ def _is_rule(value: Any, declared: Parameter) -> bool:
     return callable(value) and not callable(declared.default) and not hasattr(value, "shape")
 
 
-def settle(
+def given_and_found(
     declared: Mapping[str, Parameter],
     entries: Mapping[str, Any],
     system: Mapping[str, Parameter],
@@ -195,22 +195,22 @@ def settle(
     filled = {name: _filled(name, d) if name in free else d for name, d in declared.items()}
     rules = {name: filled[name].bind for name in free if filled[name].bind is not None}
     if rules:
-        found = parameters(filled, entries)
+        evaluated = parameters(filled, entries)
         for name in rules:
-            filled[name] = dataclasses.replace(declared[name], default=found[name])
+            filled[name] = dataclasses.replace(declared[name], default=evaluated[name])
     for name, d in filled.items():
         if d.bind is None:
             # A guess is a value of the problem, not of its static part.
-            own = system[name].guess if name in system else None
-            filled[name] = dataclasses.replace(d, guess=None if callable(own) else own)
+            guess = system[name].guess if name in system else None
+            filled[name] = dataclasses.replace(d, guess=None if callable(guess) else guess)
     p = parameters(filled, entries)
-    found = {n: np.broadcast_to((masks or {}).get(n, True), p[n].shape).copy() for n in free}
+    free_entries = {n: np.broadcast_to((masks or {}).get(n, True), p[n].shape).copy() for n in free}
     for entry in entries:
         base = (split_index(entry) or (entry,))[0]
-        if base in found:
-            found[base].flat[positions(p, entry)] = False
-    p = _with_room(p, sum(int(mask.sum()) for mask in found.values()))
-    return p, Conditions.of(found, {n: r for n, r in rules.items() if r is not None})
+        if base in free_entries:
+            free_entries[base].flat[positions(p, entry)] = False
+    p = _with_room(p, sum(int(mask.sum()) for mask in free_entries.values()))
+    return p, Conditions.of(free_entries, {n: r for n, r in rules.items() if r is not None})
 
 
 def _with_room(p: MTKParameters, size: int) -> MTKParameters:

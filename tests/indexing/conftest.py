@@ -46,7 +46,7 @@ def solution(problem):
         p=problem.p,
         t0=problem.t0,
         t1=problem.t1,
-        result=None,
+        result=mtk.RESULTS.successful,
         stats={},
         interpolation=None,
         model=problem.model,

@@ -80,7 +80,7 @@ def test_back_by_name(problem):
     solution = mtk.from_diffrax(problem, bare)
     np.testing.assert_array_equal(solution["lynx"], np.asarray(bare.ys)[:, 1])
     assert solution["alpha"] == 0.55
-    assert solution.result == diffrax.RESULTS.successful
+    assert solution.result == mtk.RESULTS.successful
 
 
 def test_what_is_found_at_the_start():

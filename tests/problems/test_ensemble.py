@@ -76,12 +76,12 @@ def test_members(ensemble, problem):
 
 
 def test_failed_members(ensemble):
-    np.testing.assert_array_equal(ensemble.arrived, GOOD)
+    np.testing.assert_array_equal(ensemble.succeeded, GOOD)
     assert np.isnan(ensemble["x"][2]).all()
-    assert ensemble[2].result == diffrax.RESULTS.dt_min_reached
-    assert repr(ensemble) == "Ensemble(5 members, 1 failed; k)"
-    good = ensemble[ensemble.arrived]
-    assert (len(good), repr(good)) == (4, "Ensemble(4 members; k)")
+    assert ensemble[2].result == mtk.RESULTS.dt_min_reached
+    assert repr(ensemble) == "EnsembleSolution(5 members, 1 failed; k)"
+    good = ensemble[ensemble.succeeded]
+    assert (len(good), repr(good)) == (4, "EnsembleSolution(4 members; k)")
 
 
 @pytest.mark.slow
@@ -198,7 +198,14 @@ def test_between_save_times(problem):
         ({"k": [0.1]}, {"chunk": 0}, errors.KindError, "chunk= is a positive whole number, got 0"),
         ({"k": [0.1]}, {"memory": 0}, errors.KindError, "memory= is a positive whole number"),
         ({"k": [0.1]}, {"devices": []}, errors.KindError, "got an empty one"),
-        ({"k": [0.1]}, {"step": 1.0}, TypeError, "unexpected keyword argument 'step'"),
+        ({"k": [0.1]}, {"step": 1.0}, errors.UnknownOptionError, "no option 'step'"),
+        (
+            {"k": [0.1]},
+            {"chunks": 10},
+            errors.UnknownOptionError,
+            r"mtk.solve_ensemble has no option 'chunks'. Did you mean 'chunk'",
+        ),
+        ({"k": [0.1]}, {"savat": TS}, errors.UnknownOptionError, "Did you mean 'saveat'"),
     ],
 )
 def test_wrong_calls(problem, values, options, kind, text):

@@ -36,7 +36,7 @@ def test_values_and_derivatives(problem):
         return jnp.nansum(ensemble["x"][:, -1]), ensemble
 
     (_, ensemble), slope = jax.jit(jax.value_and_grad(total, has_aux=True))(2.0)
-    np.testing.assert_array_equal(ensemble.arrived, GOOD)
+    np.testing.assert_array_equal(ensemble.succeeded, GOOD)
     roots = np.sqrt(SS[GOOD])
     np.testing.assert_allclose(ensemble["x"][GOOD, -1], 2 * np.exp(-roots), rtol=1e-5)
     np.testing.assert_allclose(ensemble["y"][GOOD, 0], 2 * roots, rtol=1e-12)

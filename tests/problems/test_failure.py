@@ -77,7 +77,8 @@ def test_values(blow_up):
     solution = mtk.solve(blow_up, TSIT, throw=False, dense=True, max_steps=1000)
     assert np.isnan(solution["x"]).all()
     assert np.isnan(solution(0.5, "x"))
-    assert solution.result == diffrax.RESULTS.dt_min_reached
+    assert solution.result == mtk.RESULTS.dt_min_reached
+    assert not solution.succeeded
     assert solution["k"] == 1.0
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -171,8 +173,18 @@ def test_wrong_calls():
     problem = mtk.NonlinearProblem(two_blocks())
     with pytest.raises(errors.DeclarationError, match=r"'a', 'b' have derivatives.*steady"):
         mtk.NonlinearProblem(reactor())
-    with pytest.raises(errors.KindError, match="it has no times"):
-        mtk.solve(problem, saveat=[1.0])  # pyright: ignore
+    options: dict[str, Any]
+    for options, text in (
+        ({"saveat": [1.0]}, r"mtk.solve\(..., saveat=...\): .* takes rtol, .*: it has no times"),
+        ({"dense": True}, "it has no times"),
+        ({"max_step": 3}, r"no option 'max_step'. Did you mean max_steps=\?"),
+        ({"solver": diffrax.Tsit5()}, "solved block by block: solver= is 'auto'"),
+        ({"atol": {"u1": 1.0}}, "atol= of a nonlinear problem is one number"),
+    ):
+        with pytest.raises(errors.KindError, match=text):
+            mtk.solve(problem, **options)
+    defaults: Any = {"rtol": None, "atol": None, "max_steps": None}
+    assert mtk.solve(problem, solver="auto", **defaults)["u1"] == 2.0  # pyright: ignore
     with pytest.raises(errors.KindError, match="no time span"):
         mtk.remake(problem, tspan=(0.0, 1.0))
     with pytest.raises(errors.UnknownNameError, match="Did you mean 'p1'"):

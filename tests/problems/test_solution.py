@@ -61,7 +61,7 @@ def test_names(solution):
     assert (solution["k"], solution["twice"], solution["tag"]) == (0.5, 1.0, "a")
     assert solution[Initial("x")] == 2.0
     assert (solution.t0, solution.t1) == (0.0, 2.0)
-    assert solution.result == diffrax.RESULTS.successful
+    assert solution.result == mtk.RESULTS.successful
     assert solution.stats["phase"] == 0
 
 

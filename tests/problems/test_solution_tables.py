@@ -105,7 +105,7 @@ def test_xarray(solution, batch):
             p=solution.p,
             t0=solution.t0,
             t1=solution.t1,
-            result=None,
+            result=mtk.RESULTS.successful,
             stats={},
             interpolation=None,
             model=solution.model,

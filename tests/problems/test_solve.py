@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
@@ -203,12 +205,34 @@ def test_old_solution_is_untouched():
             errors.KindError,
             "Nothing would be saved",
         ),
+        (
+            {"savat": [1.0]},
+            errors.UnknownOptionError,
+            r"mtk.solve has no option 'savat'. Did you mean 'saveat'\?",
+        ),
+        ({"thro": False}, errors.UnknownOptionError, r"Did you mean 'throw'"),
+        ({"colour": 1}, TypeError, "no option 'colour'. Its options are saveat, rtol, .*throw"),
+        (
+            {"adjoint": 3, "tolerance": 1e-3},
+            errors.UnknownOptionError,
+            "mtk.solve has no option 'tolerance'",
+        ),
     ],
 )
 def test_wrong_options(options, kind, text):
     problem = ODEProblem(lotka_volterra())
     with pytest.raises(kind, match=text):
         mtk.solve(problem, **options)
+
+
+def test_none_stands_for_a_default():
+    """What passes options on need not know which were given."""
+    problem = ODEProblem(lotka_volterra(), {}, (0.0, 1.0))
+    names = ("saveat", "rtol", "atol", "adjoint", "dt0", "stepsize_controller", "event", "progress")
+    options: Any = {name: None for name in (*names, "initialization")}
+    left = mtk.solve(problem, TSIT, **options)
+    np.testing.assert_array_equal(left.ys, mtk.solve(problem, TSIT).ys)
+    assert mtk.solve(problem, TSIT, max_steps=None, throw=False).succeeded
 
 
 def test_a_rule_for_an_initial_value_in_a_solve():

@@ -154,7 +154,7 @@ def test_a_double_root_is_flagged(p):
         initialized(system)
     init = mtk.initialize(mtk.ODEProblem(system), throw=False)
     assert init["q"] == pytest.approx(-p, rel=1e-5)
-    assert init.result == mtk.InitializationResult.singular
+    assert init.result == mtk.RESULTS.singular
 
 
 def test_new_values_count_at_the_next_start():

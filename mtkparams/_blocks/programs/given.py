@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from ..solve.implicit import constant
+from ..._failure import constant
 from ..solve.sizes import sizes
 from ..trace.nodes import CONSTANT
 

@@ -16,6 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from ..._failure import constant, nan_slope
+
 # From unknowns and arguments to the residual.
 Residual: TypeAlias = Callable[[Array, Any], Array]
 
@@ -83,18 +85,13 @@ def implicit(
             (jnp.sum(t.real).astype(u.dtype) for t in leaves_dot),
             jnp.sum(guess_dot).astype(u.dtype),
         )
-        tangent = tangent + nan_where(bad, jnp.broadcast_to(total, u.shape))
+        tangent = tangent + nan_slope(bad, jnp.broadcast_to(total, u.shape))
         flat = (u, (last, lost, more))
         zeros = jax.tree.map(_no_tangent, (last, lost, more))
         return flat, (tangent, zeros)
 
     u, (_, _, more) = solution(guess, leaves, others)
     return u, jax.tree.map(lax.stop_gradient, more)
-
-
-def constant(tree: Any) -> Any:
-    """The same tree, whose real and complex numbers have no derivative."""
-    return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
 
 def _masked_solve(
@@ -123,21 +120,6 @@ def _masked_solve(
         # Forward they have a derivative, and backward JAX says that there is none. Any other error
         # comes again.
         return solved(None)
-
-
-def nan_where(bad: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
-    """NaN where `bad`, and zero elsewhere; linear in `x`.
-
-    As a solve with the identity, because that lets the transpose be chosen: NaN only where the
-    cotangent is not zero. NaN times zero would be NaN for all who do not look at the bad entries.
-    """
-    nan = lambda b: jnp.where(bad, jnp.nan * b, 0)
-    return lax.custom_linear_solve(
-        lambda v: v,
-        x,
-        solve=lambda _, b: nan(b),
-        transpose_solve=lambda _, c: jnp.where(bad & (c != 0), jnp.nan, 0).astype(c.dtype),
-    )
 
 
 def _no_tangent(x: Array) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import diffrax
 import equinox as eqx
@@ -14,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from ..._parameters import Initial, replace
-from ..._problems import ODEProblem, Solution, depends_on_time, remake, solve
+from ..._problems import ODEProblem, Solution, SolveOptions, depends_on_time, remake, solve
 from ...errors import KindError
 from ..options import no_option
 
@@ -22,7 +21,7 @@ from ..options import no_option
 class SolveSettings(NamedTuple):
     """How a fit solves; static."""
 
-    solver: diffrax.AbstractSolver | str = "auto"
+    solver: diffrax.AbstractSolver | Literal["auto"] = "auto"
     rtol: float | int = 1e-6
     atol: float | int | tuple[tuple[str, ArrayLike], ...] = 1e-9
     max_steps: int | None = 100_000
@@ -40,9 +39,7 @@ _GIVEN |= {"throw": "a solve that fails is never an error here"}
 
 def check_solve_options(names: Iterable[str]) -> None:
     """An error for a name that `mtk.solve` does not know, or that is not for it to know here."""
-    known = [
-        name for name in inspect.signature(solve).parameters if name not in ("problem", *_GIVEN)
-    ]
+    known = [name for name in ("solver", *SolveOptions.__annotations__) if name not in _GIVEN]
     for name in names:
         if name in _GIVEN:
             raise KindError(f"{name!r} is none of solve_options=: {_GIVEN[name]}.")

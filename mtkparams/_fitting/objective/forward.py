@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
+from ..._failure import nan_where
+
 OfVector: TypeAlias = Callable[[Any, Array], Any]
 # What a user may write for a vector.
 Vector: TypeAlias = ArrayLike | Sequence[ArrayLike]
@@ -64,18 +66,6 @@ def with_jacobian(f: OfVector) -> OfVector:
     return both
 
 
-@jax.custom_jvp
 def infinite_where_failed(loss: Array) -> Array:
-    """`loss`, or infinity where it is no finite number; its derivative is NaN there.
-
-    `where(isfinite(loss), loss, inf)` has the derivative zero where the loss failed, and zero is a
-    number that an optimizer believes.
-    """
-    return jnp.where(jnp.isfinite(loss), loss, jnp.inf)
-
-
-@infinite_where_failed.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (loss,), (slope,) = primals, tangents
-    factor = jnp.where(jnp.isfinite(loss), 1.0, jnp.nan).astype(loss.dtype)
-    return infinite_where_failed(loss), slope * factor
+    """`loss`, or infinity where it is no finite number; its derivative is NaN there."""
+    return nan_where(~jnp.isfinite(loss), loss, float("inf"))

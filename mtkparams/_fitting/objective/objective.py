@@ -227,7 +227,7 @@ class ObjectiveOptions(TypedDict, total=False):
     loss: Callable[..., ArrayLike] | None
     saveat: Vector | None
     priors: bool | Mapping[Any, object]
-    solver: diffrax.AbstractSolver | str
+    solver: diffrax.AbstractSolver | Literal["auto"]
     rtol: float | int
     atol: float | int | Mapping[str, ArrayLike]
     max_steps: int | None
@@ -249,7 +249,7 @@ def objective(
     loss: Callable[..., ArrayLike] | None = None,
     saveat: Vector | None = None,
     priors: bool | Mapping[Any, object] = True,
-    solver: diffrax.AbstractSolver | str = "auto",
+    solver: diffrax.AbstractSolver | Literal["auto"] = "auto",
     rtol: float | int = 1e-6,
     atol: float | int | Mapping[str, ArrayLike] = 1e-9,
     max_steps: int | None = 100_000,

@@ -63,9 +63,9 @@ class Constraint:
 
         Where it did not work that part is NaN. No derivative goes through the guess.
         """
-        found = self.found(t, y, p, doubt)
+        roots = self.found(t, y, p, doubt)
         x, _ = self.model.split(y)
-        return jnp.concatenate([x, found.u]), jnp.all(found.status == 0)
+        return jnp.concatenate([x, roots.u]), jnp.all(roots.status == 0)
 
     def field(self, t: Any, y: Array, args: tuple[MTKParameters, Array]) -> Array:
         """The derivative of all unknowns, that of the algebraic ones zero.
@@ -78,8 +78,8 @@ class Constraint:
           arrive: a factor of zero does not remove it.
         """
         p, safe = args
-        found, solved = self.resolve(t, y, p)
-        rate = self.model.derivative(t, jnp.where(solved, found, safe), p)
+        resolved, solved = self.resolve(t, y, p)
+        rate = self.model.derivative(t, jnp.where(solved, resolved, safe), p)
         rate = jnp.where(solved, rate, jnp.nan)
         return jnp.concatenate([rate, jnp.zeros_like(safe[rate.size :])])
 
@@ -88,8 +88,8 @@ class Constraint:
         size = self.model.sizes[0]
 
         def algebraic(t: Array, x: Array) -> tuple[Array, Array]:
-            found, solved = self.resolve(t, jnp.concatenate([x, y[size:]]), p)
-            return found[size:], solved
+            resolved, solved = self.resolve(t, jnp.concatenate([x, y[size:]]), p)
+            return resolved[size:], solved
 
         z, along, solved = jax.linearize(algebraic, t, y[:size], has_aux=True)
         now = jnp.concatenate([y[:size], jnp.where(solved, z, y[size:])])
@@ -105,14 +105,14 @@ class Constraint:
         used = jnp.isfinite(ts)
         first = (ts[0], ys[0])
 
-        def one(t: Array, y: Array, used: Array) -> tuple[Array, Array]:
-            found, solved = self.resolve(
+        def at_time(t: Array, y: Array, used: Array) -> tuple[Array, Array]:
+            resolved, solved = self.resolve(
                 jnp.where(used, t, first[0]), jnp.where(used, y, first[1]), p, doubt=True
             )
-            return jnp.where(used, found, y), solved | ~used
+            return jnp.where(used, resolved, y), solved | ~used
 
-        found, solved = jax.vmap(one)(ts, ys, used)
-        return found, jnp.all(solved)
+        resolved, solved = jax.vmap(at_time)(ts, ys, used)
+        return resolved, jnp.all(solved)
 
     def lost(self, t: Array, y: Array, p: MTKParameters, ahead: Array) -> Array:
         """The first block without a solution soon after `t`, or the number of blocks.
@@ -184,9 +184,9 @@ class Resolved(eqx.Module):
 
 
 @eqx.filter_jit
-def _resolved(one: Resolved, t: Array) -> Array:
-    found, _ = one.constraint.resolve(t, one.interpolation.evaluate(t), one.p, doubt=True)
-    return found
+def _resolved(dense: Resolved, t: Array) -> Array:
+    resolved, _ = dense.constraint.resolve(t, dense.interpolation.evaluate(t), dense.p, doubt=True)
+    return resolved
 
 
 def constraint_of(model: Model, t: Any, p: MTKParameters, blocks: bool = True) -> Constraint | None:
@@ -230,22 +230,22 @@ def _higher_index(
     names: list[str] = []
 
     def evaluate(t: Any, p: Any) -> list[Any]:
-        found = model.residuals(t, jnp.zeros(sum(model.sizes), p.initials.dtype), p)
-        names.extend(found)
-        return [jnp.asarray(value) for value in found.values()]
+        residuals = model.residuals(t, jnp.zeros(sum(model.sizes), p.initials.dtype), p)
+        names.extend(residuals)
+        return [jnp.asarray(value) for value in residuals.values()]
 
     sizes = [value.size for value in jax.eval_shape(evaluate, t, p)]
     equations = _entries(dict(zip(names, sizes, strict=True)))
     unknowns = _names(model)
-    left = tuple(dict.fromkeys(equations[i] for part in over for i in part.equations))
+    surplus = tuple(dict.fromkeys(equations[i] for part in over for i in part.equations))
     lost = tuple(dict.fromkeys(unknowns[i] for part in under for i in part.unknowns))
     few = lambda names: ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
     return HigherIndexError(
-        f"The algebraic equations {few(left)} are more than the algebraic unknowns in them: they constrain "
+        f"The algebraic equations {few(surplus)} are more than the algebraic unknowns in them: they constrain "
         f"differential unknowns, and nothing determines {few(lost)}. This is a system of higher index, "
         "and mtk.solve integrates index 1. Replace an equation by its time derivative (as often as it "
         "takes for the missing unknown to appear in it), and give initial values that fulfil both.",
-        left,
+        surplus,
         lost,
     )
 

@@ -122,14 +122,14 @@ class DAESolver(diffrax.AbstractWrappedSolver):
         if error is not None:
             # A step so short may end on another branch: an input jumped.
             short = 1e4 * jnp.finfo(x.dtype).eps * jnp.maximum(jnp.abs(t1), 1e-6 * self.span)
-            left = (
+            changed_branch = (
                 jnp.logical_not(made_jump)
                 & (length > short)
-                & _left(
+                & _changes_branch(
                     before, after, length * step.slope, length * slope, self.constraint.branches
                 )
             )
-            error = jnp.where(solved & ~left, error, jnp.inf)
+            error = jnp.where(solved & ~changed_branch, error, jnp.inf)
             error = jnp.concatenate([error, jnp.zeros_like(after)])
         results: Any = diffrax.RESULTS
         failed = results.where(solved, results.successful, results.nonlinear_divergence)
@@ -158,7 +158,9 @@ class DAESolver(diffrax.AbstractWrappedSolver):
         return z, solved, slope * self.direction
 
 
-def _left(before: Array, after: Array, first: Array, last: Array, branches: np.ndarray) -> Array:
+def _changes_branch(
+    before: Array, after: Array, first: Array, last: Array, branches: np.ndarray
+) -> Array:
     """Whether a step ended on another branch than it began, by what slopes at its ends allow.
 
     **Arguments:**

@@ -14,10 +14,11 @@ from jaxtyping import Array
 
 from ..._model import Model
 from ..._parameters import MTKParameters
-from ...errors import KindError
+from ..._results import RESULTS, choose, succeeded
 from .constraint import Constraint, saves_unknowns
 from .controller import DifferentialController
 from .dae_solver import DAESolver
+from .results import of_diffrax
 
 # More steps than smooth problems need, few enough to be cheap where the problem is stiff.
 _EXPLICIT_STEPS = 1000
@@ -83,19 +84,17 @@ class Outcome(eqx.Module):
 
     ts: Any  # one array each, or a pytree of them for several SubSaveAt
     ys: Any
-    result: Any
+    result: RESULTS
     stats: dict[str, Any]
     interpolation: Any
     last: Any = None
 
 
-def in_one(
+def one_solver(
     model: Model, solver: Any, span: Span, y0: Array, p: MTKParameters, settings: Settings
 ) -> Outcome:
     """The outcome of one solver."""
     saveat = span.saveat(settings.saveat)
-    if not jax.tree.leaves(saveat.subs, is_leaf=_is_sub):
-        raise KindError("Nothing would be saved: give saveat= times, or SaveAt(t1=True).")
     if settings.constraint is not None:
         saveat = eqx.tree_at(lambda s: s.subs, saveat, (saveat.subs, _END))
     s = _diffeqsolve(model, solver, span.t0, span.end, y0, p, settings, saveat, settings.max_steps)
@@ -106,7 +105,7 @@ def in_one(
         (ts, (end,)), (ys, (at_end,)) = ts, ys
         last = jax.lax.stop_gradient((end, at_end))
     stats = {**s.stats, "phase": jnp.zeros((), int)}
-    outcome = Outcome(ts, ys, s.result, stats, s.interpolation, last)
+    outcome = Outcome(ts, ys, of_diffrax(s.result), stats, s.interpolation, last)
     return _resolved(outcome, settings.saveat.subs, p, settings.constraint)
 
 
@@ -124,7 +123,9 @@ class _Stiff(diffrax.Kvaerno5):
         return first & (t0 != t1), stage
 
 
-def in_two(model: Model, span: Span, y0: Array, p: MTKParameters, settings: Settings) -> Outcome:
+def explicit_then_stiff(
+    model: Model, span: Span, y0: Array, p: MTKParameters, settings: Settings
+) -> Outcome:
     """The outcome of Tsit5, and where its steps did not suffice of Kvaerno5 from there on.
 
     Both run always: where the first arrived or failed, the second has nothing to do and takes no step.
@@ -132,11 +133,6 @@ def in_two(model: Model, span: Span, y0: Array, p: MTKParameters, settings: Sett
     """
     saveat = settings.saveat
     (sub,) = saveat.subs if isinstance(saveat.subs, tuple | list) else (saveat.subs,)
-    if not _is_sub(sub) or sub.steps or saveat.dense or not saves_unknowns(sub):
-        raise KindError(
-            "solver='auto' saves at given times; for steps=True, dense=True, fn= or several SubSaveAt "
-            "choose one solver, such as diffrax.Tsit5() or diffrax.Kvaerno5()."
-        )
     t0, t1 = span.t0, span.end
     ts = span.times(_times(sub, t0, t1))
     both = diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=ts), _END))
@@ -171,7 +167,7 @@ def in_two(model: Model, span: Span, y0: Array, p: MTKParameters, settings: Sett
     stats = {key: first.stats[key] + second.stats[key] for key in first.stats if "max" not in key}
     stats["phase"] = jnp.where(slow, 1, 0)
     last = jax.lax.stop_gradient((second_ts[1][0], second_ys[1][0]))
-    outcome = Outcome(ts, ys, result, stats, None, last)
+    outcome = Outcome(ts, ys, of_diffrax(result), stats, None, last)
     return _resolved(outcome, sub, p, settings.constraint)
 
 
@@ -192,13 +188,12 @@ def _resolved(
         return ys
 
     ys = jax.tree.map(save, subs, outcome.ts, outcome.ys, is_leaf=_is_sub)
-    lost = diffrax.is_okay(outcome.result) & ~solved
-    results: Any = diffrax.RESULTS
-    result = results.where(lost, results.nonlinear_divergence, outcome.result)
+    lost = succeeded(outcome.result) & ~solved
+    result = choose(lost, RESULTS.algebraic_equations_failed, outcome.result)
     return eqx.tree_at(lambda o: (o.ys, o.result), outcome, (ys, result))
 
 
-def _is_sub(x: Any) -> bool:
+def _is_sub(x: object) -> bool:
     return isinstance(x, diffrax.SubSaveAt)
 
 

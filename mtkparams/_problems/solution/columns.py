@@ -51,7 +51,7 @@ def columns(solution: Any, spec: Any) -> list[Column]:
     lead = solution.ts.ndim - 1
     times = solution.ts.shape[-1]
     values = solution[asked]
-    found = []
+    shown = []
     for label, leaf in asked.items():
         value = values[label]
         if isinstance(value, Tracer):
@@ -66,8 +66,8 @@ def columns(solution: Any, spec: Any) -> list[Column]:
         if is_series and array.shape[lead : lead + 1] != (times,):
             raise KindError(f"{label!r} has shape {array.shape} at {times} times.")
         shape = array.shape[lead + is_series :]
-        found.append(Column(label, array, shape, is_series, *_about(solution, leaf)))
-    return found
+        shown.append(Column(label, array, shape, is_series, *_about(solution, leaf)))
+    return shown
 
 
 def _labelled(spec: Any) -> dict[str, Any]:
@@ -75,14 +75,14 @@ def _labelled(spec: Any) -> dict[str, Any]:
         spec = [spec]
     if isinstance(spec, Mapping):
         return {str(label): leaf for label, leaf in spec.items()}
-    found = {}
+    labelled = {}
     for leaf in spec:
         if not is_name(leaf):
             raise KindError(
                 f"An expression needs a label here: {{'label': f}}, got {leaf!r} in a list of names."
             )
-        found[plain(leaf)] = leaf
-    return found
+        labelled[plain(leaf)] = leaf
+    return labelled
 
 
 def _about(solution: Any, leaf: Any) -> tuple[str | None, str | None]:

@@ -17,7 +17,7 @@ _QUANTILES = (0.05, 0.5, 0.95)
 def plot(solution: Any, spec: Any, ax: Any, band: bool | None, options: dict[str, Any]) -> Any:
     """What `Solution.plot` says."""
     pyplot = needed("matplotlib.pyplot", "solution.plot()", "plot")
-    found = columns(solution, spec)
+    shown = columns(solution, spec)
     if ax is None:
         _, ax = pyplot.subplots()
     ts = np.asarray(solution.ts)
@@ -30,7 +30,7 @@ def plot(solution: Any, spec: Any, ax: Any, band: bool | None, options: dict[str
         raise KindError(
             "A band needs members that were saved at the same times. Plot lines with band=False."
         )
-    for column in found:
+    for column in shown:
         if not column.is_series:
             raise KindError(f"{column.label!r} is one value, and a plot is made of series.")
         units = f" [{column.unit}]" if column.unit else ""
@@ -39,15 +39,15 @@ def plot(solution: Any, spec: Any, ax: Any, band: bool | None, options: dict[str
             draw = _band if band and len(rows) > 1 else _lines
             draw(ax, ts, rows, {"label": label + units, **options})
     ax.set_xlabel("t")
-    if len(found) == 1:
-        (column,) = found
+    if len(shown) == 1:
+        (column,) = shown
         ax.set_ylabel(
             column.description + column.title[len(column.label) :]
             if column.description
             else column.title
         )
     else:
-        units = {column.unit for column in found}
+        units = {column.unit for column in shown}
         unit = units.pop() if len(units) == 1 else None
         ax.set_ylabel(f"[{unit}]" if unit else "")
     if len(ax.get_legend_handles_labels()[0]) > 1:

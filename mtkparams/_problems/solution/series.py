@@ -19,7 +19,7 @@ def read_series(
     ts: Array,
     ys: Array,
     p: MTKParameters,
-    spec: Any,
+    spec: object,
     shape: tuple[int, ...] | None = None,
 ) -> Any:
     """The values that `spec` names, in its structure: parameters once, all else at each time.
@@ -32,11 +32,11 @@ def read_series(
     leaves = leaves_of(spec)
     kinds = [_kind(model, p, leaf) for leaf in leaves]
     computed = tuple(leaf for leaf, kind in zip(leaves, kinds, strict=True) if kind == "computed")
-    found = iter(())
+    computed_values = iter(())
     if computed:
         asked = Spec(computed)
         evaluate = _compiled if is_eager(ts, ys, p) and asked.is_settled else _evaluated
-        found = iter(evaluate(model, ts, ys, p, asked))
+        computed_values = iter(evaluate(model, ts, ys, p, asked))
     depth = ts.ndim
     reader = Reader(model.states, {Initials: model.split(ys)})
     nothing_bound = BoundValues(lambda bound: None)
@@ -46,7 +46,7 @@ def read_series(
             values.append(p[leaf])
             continue
         if kind == "computed":
-            value = next(found)
+            value = next(computed_values)
         elif kind == "time":
             value = ts
         else:
@@ -76,7 +76,7 @@ def _kind(model: Model, p: MTKParameters, leaf: Any) -> str:
     raise unknown(model, p, name)
 
 
-def depends_on_time(model: Model, p: MTKParameters, leaf: Any) -> bool:
+def depends_on_time(model: Model, p: MTKParameters, leaf: object) -> bool:
     """Whether a single name has a value at each time, rather than one for the whole solve."""
     return _kind(model, p, leaf) != "constant"
 

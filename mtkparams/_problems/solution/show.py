@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import diffrax
 import jax
 import numpy as np
 from jax.core import Tracer
@@ -59,9 +58,7 @@ def _header(solution: Any) -> str:
 
 
 def _ended(solution: Any) -> str:
-    if solution.result is None:
-        return ""
-    okay = np.asarray(diffrax.is_okay(solution.result))
-    if okay.ndim:
-        return f", {int(okay.sum())} arrived"
-    return ", arrived" if okay else ", failed"
+    arrived = np.asarray(solution.succeeded)
+    if arrived.ndim:
+        return f", {int(arrived.sum())} arrived"
+    return ", arrived" if arrived else ", failed"

@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from ..._lookup import filled, is_eager, leaves_of
 from ..._model import Model
 from ..._parameters import Initial, Initials, MTKParameters
+from ..._results import RESULTS, succeeded
 from ..._text import counted
 from ...errors import KindError
 from .plot import plot
+from .report import SolveReport
 from .series import depends_on_time, read_series
 from .show import show
 from .table import to_pandas, to_xarray
@@ -33,8 +35,8 @@ class Solution(eqx.Module):
     - `ts`: save times, shape `(times,)`.
     - `ys`: unknowns, shape `(times, entries)`, the differential ones first; read them by name.
     - `p`: the parameters of this solve.
-    - `result`: how it ended, a `diffrax.RESULTS`; `stats`: counts of steps, and `phase`, the number of
-      the solver that ended it (`"auto"` has two), or -1 if there was no consistent start.
+    - `result`: how it ended, of `mtk.RESULTS`; `stats`: counts of steps, and `phase`, the number of
+      the solver that ended it (`"auto"` has two).
     - `initialization`: how the start was found, as from `mtk.initialize`, where not all of it was given.
     - `t0`, `t1`: the time span.
     - `has_unknowns`: whether `ys` are the unknowns; not so with `SaveAt(fn=...)`. Static.
@@ -45,14 +47,24 @@ class Solution(eqx.Module):
     p: MTKParameters
     t0: Array
     t1: Array
-    result: Any
+    result: RESULTS
     stats: dict[str, Any]
     interpolation: Any
     model: Model = eqx.field(static=True)
     initialization: Any = None
     has_unknowns: bool = eqx.field(static=True, default=True)
 
-    def __getitem__(self, spec: Any) -> Any:
+    @property
+    def succeeded(self) -> Bool[Array, "*batch"]:
+        """Whether it arrived at its end, or at the event that ended it; of a batch for each member."""
+        return succeeded(self.result)
+
+    def report(self) -> SolveReport:
+        """How it ended and why, its steps, and how its start was found: print it."""
+        start = None if self.initialization is None else self.initialization.report()
+        return SolveReport(self.result, self.stats, start=start)
+
+    def __getitem__(self, spec: object) -> Any:
         """Values at the save times, in the structure of `spec`.
 
         **Arguments:**
@@ -69,7 +81,7 @@ class Solution(eqx.Module):
             return self._parameters(spec)
         return read_series(self.model, self.ts, self.ys, self.p, spec)
 
-    def _parameters(self, spec: Any) -> Any:
+    def _parameters(self, spec: object) -> Any:
         """What can be read by name of a solution that kept something else than its unknowns."""
         leaves = leaves_of(spec)
         if any(map(self.is_series, leaves)):
@@ -79,7 +91,7 @@ class Solution(eqx.Module):
             )
         return filled(spec, iter([self.p[leaf] for leaf in leaves]))
 
-    def __call__(self, t: Any, spec: Any = None) -> Any:
+    def __call__(self, t: Any, spec: object = None) -> Any:
         """Values between the save times, of a solve with `dense=True`.
 
         **Arguments:**
@@ -92,7 +104,7 @@ class Solution(eqx.Module):
                 "Values between save times were not kept. Solve with mtk.solve(..., dense=True)."
             )
         if self.t0.ndim:  # a batch of solutions
-            return jax.vmap(lambda one: one(t, spec))(self)
+            return jax.vmap(lambda member: member(t, spec))(self)
         spec = {name: name for name in self._unknowns} if spec is None else spec
         t = jnp.asarray(t).astype(self.ts.dtype)
         t = eqx.error_if(
@@ -125,17 +137,16 @@ class Solution(eqx.Module):
         """Whether a name or a function has a value at each time, rather than one for all times."""
         return depends_on_time(self.model, self.p, name)
 
-    def to_dict(self, spec: Any = None) -> dict[str, Any]:
+    def to_dict(self, spec: object = None) -> dict[str, Any]:
         """`{"t": times, name: values}`, arrays of JAX.
 
         **Arguments:**
 
         - `spec`: a list of names, or `{label: name or function}`; by default all unknowns and observed.
         """
-        asked = self._asked(spec)
-        return {"t": self.ts, **self[asked]}
+        return {"t": self.ts, **self[self._asked(spec)]}
 
-    def to_pandas(self, spec: Any = None) -> Any:
+    def to_pandas(self, spec: object = None) -> Any:
         """A `pandas.DataFrame` with the times as its index, `t`, and a column for each number.
 
         **Arguments:**
@@ -147,7 +158,7 @@ class Solution(eqx.Module):
         """
         return to_pandas(_trimmed(self), self._asked(spec))
 
-    def to_xarray(self, spec: Any = None) -> Any:
+    def to_xarray(self, spec: object = None) -> Any:
         """An `xarray.Dataset` with the coordinate `t`; arrays and batches have dimensions of their own.
 
         **Arguments:**
@@ -160,7 +171,7 @@ class Solution(eqx.Module):
         return to_xarray(_trimmed(self), self._asked(spec))
 
     def plot(
-        self, spec: Any = None, *, ax: Any = None, band: bool | None = None, **line: Any
+        self, spec: object = None, *, ax: Any = None, band: bool | None = None, **line: Any
     ) -> Any:
         """Lines over time, with names and units; the `matplotlib` axes.
 
@@ -228,7 +239,7 @@ def _trimmed(solution: Solution) -> Solution:
     return eqx.tree_at(lambda s: (s.ts, s.ys), solution, (solution.ts[taken], solution.ys[taken]))
 
 
-def read_some(solution: Solution, at: Any, spec: Any) -> Any:
+def read_some(solution: Solution, at: Any, spec: object) -> Any:
     """The values of a solution at some of its save times; of one time without an axis for it."""
     if not solution.has_unknowns:
         return solution[spec]

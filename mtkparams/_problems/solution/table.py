@@ -12,7 +12,7 @@ from .columns import Column, columns, needed, shared_times
 def to_pandas(solution: Any, spec: Any) -> Any:
     """What `Solution.to_pandas` says."""
     pandas = needed("pandas", "solution.to_pandas()", "table")
-    found = columns(solution, spec)
+    shown = columns(solution, spec)
     ts = np.asarray(solution.ts)
     if ts.ndim > 1:
         shared = shared_times(ts)
@@ -22,13 +22,13 @@ def to_pandas(solution: Any, spec: Any) -> Any:
     else:
         index = pandas.Index(ts, name="t")
     data = {}
-    for column in found:
+    for column in shown:
         for label, values in column.entries().items():
             whole = values if column.is_series else values[..., None]
             data[label] = np.broadcast_to(whole, ts.shape).ravel()
     table = pandas.DataFrame(data, index=index)
-    table.attrs["units"] = {c.label: c.unit for c in found if c.unit}
-    table.attrs["descriptions"] = {c.label: c.description for c in found if c.description}
+    table.attrs["units"] = {c.label: c.unit for c in shown if c.unit}
+    table.attrs["descriptions"] = {c.label: c.description for c in shown if c.description}
     return table
 
 
@@ -46,7 +46,7 @@ def to_xarray(solution: Any, spec: Any) -> Any:
 
 
 def _variable(xarray: Any, column: Column, lead: tuple[str, ...], time: str) -> Any:
-    own = tuple(f"{column.label}_{i}" for i in range(len(column.shape)))
-    dims = (*lead, time, *own) if column.is_series else (*lead, *own)
+    axes = tuple(f"{column.label}_{i}" for i in range(len(column.shape)))
+    dims = (*lead, time, *axes) if column.is_series else (*lead, *axes)
     about = {"units": column.unit, "long_name": column.description}
     return xarray.Variable(dims, column.values, {k: v for k, v in about.items() if v})

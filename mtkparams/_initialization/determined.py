@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 
 import numpy as np
 
 from ..errors import ExtraEquationsError, ExtraUnknownsError, StructureError, UnderdeterminedWarning
-from .listing import named
+from .listing import listed, named
 from .plan import Plan
 
-_SHOWN = 6
 
-
-def judge(plan: Plan, fully_determined: bool | None) -> None:
+def check_determined(plan: Plan, fully_determined: bool | None) -> None:
     """Raises where equations cannot determine what is found, and warns where a guess decides.
 
     **Arguments:**
@@ -89,10 +86,3 @@ def _refuse_undetermined(plan: Plan) -> None:
             (),
             lost,
         )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a message: the first few, and how many more."""
-    names = tuple(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
