@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
-import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .._interned import Interned
 from .._parameters import (
     About,
     BoundValues,
@@ -34,9 +33,6 @@ from ..errors import DeclarationError, KindError, ShapeError, unknown_name
 from .flatten import Equation, Equations, Flat
 from .parameter import Parameter
 
-_interned: weakref.WeakValueDictionary[Hashable, Model] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Instant:
@@ -51,7 +47,7 @@ class Instant:
         return Instant(self.t, within(self.u, prefix), within(self.p, prefix)) if prefix else self
 
 
-class Model:
+class Model(Interned):
     """Equations and names without values: static, interned, compared by identity.
 
     **Attributes:**
@@ -65,15 +61,7 @@ class Model:
     declaration order: shape `(sum(sizes),)`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_key",
-        "algebraic",
-        "declarations",
-        "differential",
-        "equations",
-        "states",
-    )
+    __slots__ = ("algebraic", "declarations", "differential", "equations", "states")
 
     declarations: Mapping[str, Parameter]
     states: Index
@@ -92,27 +80,16 @@ class Model:
             tuple((n, prefix, fingerprint(f)) for n, (prefix, f) in flat.observed.items()),
             tuple(_key(equations) for equations in flat.equations),
         )
-        with _lock:
-            model = _interned.get(key)
-            if model is None:
-                model = object.__new__(Model)
-                model._key = key
-                model.declarations = declarations
-                model.differential = differential
-                model.algebraic = tuple(n for n in flat.unknowns if n not in differential)
-                model.equations = flat.equations
-                model.states = _states(flat, differential)
-                _interned[key] = model
-        return model
-
-    def __init__(self) -> None:
-        raise TypeError("A model is made by Model.of, which returns the interned one.")
-
-    def __copy__(self) -> Model:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Model:
-        return self
+        return Model._interned(
+            key,
+            lambda: {
+                "declarations": declarations,
+                "differential": differential,
+                "algebraic": tuple(n for n in flat.unknowns if n not in differential),
+                "equations": flat.equations,
+                "states": _states(flat, differential),
+            },
+        )
 
     def __repr__(self) -> str:
         return f"<model of {counted(len(self.states.entries), 'name')}>"

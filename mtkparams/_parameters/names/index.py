@@ -7,9 +7,7 @@ import functools
 import importlib
 import math
 import operator
-import threading
 import types
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._interned import Interned
 from ..._text import counted
 from ...errors import UnknownNameError, unknown_name
 from .fingerprint import fingerprint, is_at_home
@@ -125,18 +124,14 @@ class Target:
     items: tuple[Item, ...] | None
 
 
-_interned: weakref.WeakValueDictionary[Hashable, Index] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
-
-
-class Index:
+class Index(Interned):
     """Names, and the place of each: static, interned, compared by identity.
 
     Equal declarations give the same object, also after copying and pickling, so that JAX compares
     two parameter objects of one structure by `is`. Make one with `Index.of`.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_key", "entries", "widths")
+    __slots__ = ("entries", "widths")
 
     entries: Mapping[str, Entry]
     widths: Mapping[Portion, tuple[int, ...]]
@@ -145,24 +140,13 @@ class Index:
     def of(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ...]]) -> Index:
         """The one index that has these `entries`, and buffers of these `widths` in each portion."""
         key = (tuple(entry.key() for entry in entries), tuple(sorted_widths(widths)))
-        with _lock:
-            index = _interned.get(key)
-            if index is None:
-                index = object.__new__(Index)
-                index._key = key
-                index.entries = MappingProxyType({entry.name: entry for entry in entries})
-                index.widths = MappingProxyType(dict(sorted_widths(widths)))
-                _interned[key] = index
-        return index
-
-    def __init__(self) -> None:
-        raise TypeError("An index is made by Index.of, which returns the interned one.")
-
-    def __copy__(self) -> Index:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Index:
-        return self
+        return Index._interned(
+            key,
+            lambda: {
+                "entries": MappingProxyType({entry.name: entry for entry in entries}),
+                "widths": MappingProxyType(dict(sorted_widths(widths))),
+            },
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restored, (tuple(map(_portable, self.entries.values())), dict(self.widths)))
@@ -211,11 +195,6 @@ class Index:
                 if leaf.place is not None:
                     found.setdefault((leaf.place.portion, leaf.place.buffer), []).append(leaf.place)
         return {key: tuple(sorted(places, key=_start)) for key, places in found.items()}
-
-    @functools.cached_property
-    def memo(self) -> dict[Any, Any]:
-        """Room for what other modules derive from the index once, such as selections."""
-        return {}
 
     def find(self, name: Name) -> Target:
         """What `name` means, with nearest names in the error where it means nothing."""
