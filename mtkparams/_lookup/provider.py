@@ -13,7 +13,7 @@ from typing import Any
 
 import equinox as eqx
 
-from .._parameters import Index, MTKParameters, Name, part_of, plain, split_index
+from .._parameters import Index, MTKParameters, Name, part_of, plain, split_index, stored_name
 from ..errors import BoundParameterError, DeclarationError, KindError, unknown_name
 from .spec import Absent, absent, call, filled, is_name, leaves_of
 
@@ -60,13 +60,12 @@ class Names:
 
     def stored(self, name: Name) -> str:
         """The parameter that holds what `name` names: of an unknown its initial value."""
-        text = plain(name)
-        split = split_index(text)
-        base, rest = (split[0], text[len(split[0]) :]) if split else (text, "")
-        entry = None if self.states is None else self.states.entries.get(base)
-        if entry is None or entry.bind is not None:
-            return text
-        return f"Initial({base}){rest}"
+        return stored_name(name, self._unknowns)
+
+    @functools.cached_property
+    def _unknowns(self) -> frozenset[str]:
+        entries = () if self.states is None else self.states.entries.values()
+        return frozenset(entry.name for entry in entries if entry.bind is None)
 
     def settable(self, name: Any, unknowns: bool) -> str:
         """The parameter that is set under `name`, or an error that says why none is."""

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._parameters import Initial, MTKParameters, check_bindings
+from .._parameters import Initial, MTKParameters, check_bindings, unknown_of
 from ..errors import DeclarationError, ShapeError, UnknownNameError
 from .declare import build
 from .flatten import Equations, Flat, flatten
@@ -72,9 +72,11 @@ def stand_in(
     filled = {}
     for name, declared in declarations.items():
         if declared.bind is None and (declared.default is None or declared.default is SOLVE):
-            shape = shapes.get(name[len("Initial(") : -1], ())
             guess: Any = None if callable(declared.guess) else declared.guess
-            if not name.startswith("Initial("):
+            unknown = unknown_of(name)
+            if unknown is not None:
+                shape = shapes.get(unknown, ())
+            else:
                 shape = () if guess is None else np.shape(guess)
             # With the precision of a guess that has one: 32 bits do not mix with 64.
             dtype = getattr(guess, "dtype", None)

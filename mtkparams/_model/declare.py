@@ -117,7 +117,7 @@ def _declared(declarations: Mapping[Any, Any]) -> dict[str, Parameter]:
         parts = name.split(".")
         for depth in range(1, len(parts)):
             prefix = ".".join(parts[:depth])
-            if prefix in declared and not name.startswith("Initial("):
+            if prefix in declared:
                 raise DeclarationError(
                     f"{prefix!r} is a parameter and also the namespace of {name!r}. Rename one."
                 )

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from .._parameters import Initial
 from ..errors import DeclarationError, unknown_name
 from .parameter import Parameter
 from .scope import at_start, scoped_binding
@@ -49,7 +50,7 @@ class Flat:
         """Parameters, then `Initial(...)` of each unknown."""
         return {
             **self.parameters,
-            **{f"Initial({name})": _initial(unknown) for name, unknown in self.unknowns.items()},
+            **{str(Initial(name)): _initial(unknown) for name, unknown in self.unknowns.items()},
         }
 
 

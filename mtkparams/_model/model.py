@@ -16,6 +16,7 @@ from .._parameters import (
     BoundValues,
     Entry,
     Index,
+    Initial,
     Initials,
     Leaf,
     MTKParameters,
@@ -135,7 +136,7 @@ class Model(Interned):
 
     def start(self, p: MTKParameters) -> Array:
         """All unknowns at the start, from the initial values in `p`."""
-        values = p[[f"Initial({name})" for name in self.unknowns]]
+        values = p[[Initial(name) for name in self.unknowns]]
         for name, value in zip(self.unknowns, values, strict=True):
             place = self.states.entries[name].leaves[0].place
             if place is not None and jnp.ndim(value) > len(place.shape):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._parameters import Hole, Portion, fits, is_plain
+from .._parameters import Hole, Portion, fits, is_plain, unknown_of
 from ..errors import DeclarationError, KindError, NonFiniteError, OutOfBoundsError, ShapeError
 from .parameter import Parameter
 
@@ -115,7 +115,7 @@ def _number(name: str, declared: Parameter, array: Any, weak: bool) -> Taken:
     array = _cast(name, declared, array)
     weak = weak and declared.dtype is None
     is_float = jnp.issubdtype(array.dtype, jnp.floating)
-    if name.startswith("Initial("):
+    if unknown_of(name) is not None:
         if declared.discrete or declared.tunable is not None:
             raise DeclarationError(
                 f"{name!r} is in the Initials portion: neither tunable= nor discrete= applies. A fit "
@@ -180,7 +180,7 @@ def check_fits(name: str, array: Any, dtype: Any) -> None:
 
 def _pytree(name: str, declared: Parameter) -> Taken:
     value = declared.default
-    if name.startswith("Initial("):
+    if unknown_of(name) is not None:
         raise KindError(f"{name!r} is a number or an array, got {type(value).__name__}.")
     if not isinstance(value, eqx.Module):
         # Python numbers in plain containers are values. In a Module they are settings, as in

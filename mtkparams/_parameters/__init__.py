@@ -60,6 +60,8 @@ from .names.names import Tunable as Tunable
 from .names.names import check_declarable as check_declarable
 from .names.names import plain as plain
 from .names.names import split_index as split_index
+from .names.names import stored_name as stored_name
+from .names.names import unknown_of as unknown_of
 from .object import MTKParameters as MTKParameters
 from .parts import combine as combine
 from .parts import filter_spec as filter_spec

@@ -10,7 +10,7 @@ import equinox as eqx
 
 from ...errors import KindError, unknown_name
 from ..names.index import namespaces
-from ..names.names import Initial, Name, Portion, plain
+from ..names.names import Initial, Name, Portion, plain, unknown_of
 from .reader import BoundValues, Reader
 
 
@@ -76,10 +76,10 @@ def within(view: View, prefix: str) -> View:
 def _inside(prefix: str, name: Name) -> str:
     """`name` as seen from outside the namespace; `Initial(x)` inside `tank.` is `Initial(tank.x)`."""
     text = plain(name)
-    for of in ("Initial(", "D("):
-        if prefix and text.startswith(of):
-            return of + prefix + text[len(of) :]
-    return prefix + text
+    unknown = unknown_of(text)
+    if unknown is not None:
+        return str(Initial(prefix + unknown))
+    return f"D({prefix}{text[2:]}" if text.startswith("D(") else prefix + text
 
 
 def read(p: Any, spec: Any, bound: BoundValues | None = None) -> Any:

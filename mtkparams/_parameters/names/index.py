@@ -19,7 +19,7 @@ from ..._interned import Interned
 from ..._text import counted
 from ...errors import UnknownNameError, unknown_name
 from .fingerprint import fingerprint, is_at_home
-from .names import Item, Name, Portion, plain, split_index
+from .names import Item, Name, Portion, plain, split_index, unknown_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The parts of dotted names that come after each prefix; initial values are in none."""
     found: dict[str, dict[str, None]] = {"": {}}
     for name in names:
-        if name.startswith("Initial("):
+        if unknown_of(name) is not None:
             continue
         parts = name.split(".")
         for depth, part in enumerate(parts):
