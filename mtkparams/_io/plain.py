@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._parameters import family
+from .._text import shortened
 from .arrays import REFUSED, Host, converted
 
 # JSON has no numbers for these.
@@ -88,7 +89,7 @@ def plain_setting(value: Any, like: str | bool | int | float | complex) -> Any:
     """`value` as a static value of the type of `like`."""
     if isinstance(like, str):
         if not isinstance(value, str):
-            raise UnfitError(f"is given as {_shortened(value)} and declared as text")
+            raise UnfitError(f"is given as {shortened(value)} and declared as text")
         return value
     kinds = {bool: "b", int: "i", float: "f", complex: "c"}
     return type(like)(_number(value, kinds[type(like)], type(like).__name__))
@@ -140,11 +141,11 @@ def _number(value: Any, kind: str, dtype: str) -> Any:
         return _SPELLED[value]
     kinds = {"b": bool, "i": int, "f": int | float, "c": int | float | complex}
     if not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "b"):
-        raise UnfitError(f"is given as {_shortened(value)} and declared as {dtype}")
+        raise UnfitError(f"is given as {shortened(value)} and declared as {dtype}")
     try:
         return float(value) if isinstance(value, int | float) and kind == "f" else value
     except OverflowError:
-        raise UnfitError(f"is given as {_shortened(value)}, which no float holds") from None
+        raise UnfitError(f"is given as {shortened(value)}, which no float holds") from None
 
 
 def _key(value: Any, like: Host, shape: tuple[int, ...]) -> Host:
@@ -155,7 +156,7 @@ def _key(value: Any, like: Host, shape: tuple[int, ...]) -> Host:
         found = Host(_nested(value["data"], words, (*shape, *like.words)), value["impl"])
     else:
         raise UnfitError(
-            f"is given as {_shortened(value)} and declared as a random key: "
+            f"is given as {shortened(value)} and declared as a random key: "
             "{'impl': ..., 'data': [...]}"
         )
     if found.impl != like.impl:
@@ -168,8 +169,3 @@ def _check_shape(given: tuple[int, ...], shape: tuple[int, ...], like: Host) -> 
     lead = like.shape[:-1]
     if given not in (shape, (*lead, *shape)):
         raise UnfitError(f"is given with shape {given} and declared with {(*lead, *shape)}")
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

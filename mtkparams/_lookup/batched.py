@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._parameters import plain
-from .._text import counted
+from .._text import counted, listed
 from ..errors import DeclarationError, KindError, OverlapError, ShapeError
 from .provider import names_of
 from .spec import is_name, matched
@@ -51,10 +51,10 @@ class BatchedInterface:
     def __init__(self, *pairs: tuple[Any, Iterable[Any]]):
         lists: list[tuple[str, ...]] = []
         self.sources = tuple(source for source, _ in pairs)
-        for number, (source, listed) in enumerate(pairs):
-            if isinstance(listed, str):
-                raise KindError(f"System {number} has a list of names, got the text {listed!r}.")
-            lists.append(_checked(source, listed, number))
+        for number, (source, names) in enumerate(pairs):
+            if isinstance(names, str):
+                raise KindError(f"System {number} has a list of names, got the text {names!r}.")
+            lists.append(_checked(source, names, number))
         self.names = tuple(dict.fromkeys(name for own in lists for name in own))
         # For each name the numbers of the systems that have it.
         self.owners = {n: tuple(i for i, own in enumerate(lists) if n in own) for n in self.names}
@@ -71,13 +71,13 @@ class BatchedInterface:
         return len(self.sources)
 
     def __repr__(self) -> str:
-        return f"BatchedInterface({counted(len(self), 'system')}, {', '.join(self.names)})"
+        return f"BatchedInterface({counted(len(self), 'system')}, {listed(self.names)})"
 
 
-def _checked(source: Any, listed: Iterable[Any], number: int) -> tuple[str, ...]:
+def _checked(source: Any, items: Iterable[Any], number: int) -> tuple[str, ...]:
     names = names_of(source)
-    found: list[str] = []
-    for name in listed:
+    checked: list[str] = []
+    for name in items:
         if not is_name(name):
             raise KindError(
                 f"System {number} has a list of names, got {name!r}. Expressions and positions mean "
@@ -85,10 +85,10 @@ def _checked(source: Any, listed: Iterable[Any], number: int) -> tuple[str, ...]
             )
         if names.kind(name) == "time":
             raise DeclarationError("The time is no value of one system. Leave 't' out.")
-        if plain(name) in found:
+        if plain(name) in checked:
             raise OverlapError(f"{plain(name)!r} is named twice for system {number}.")
-        found.append(plain(name))
-    return tuple(found)
+        checked.append(plain(name))
+    return tuple(checked)
 
 
 class BatchedGetter:

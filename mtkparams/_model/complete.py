@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._parameters import Initial, MTKParameters, check_bindings, unknown_of
+from .._text import quoted
 from ..errors import DeclarationError, ShapeError, UnknownNameError
 from .declare import build
 from .flatten import Equations, Flat, flatten
@@ -117,7 +118,7 @@ def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermos
     open_ones = [n for n in missing if n not in late]
     entries = sum(math.prod(shapes[n]) for n in missing)
     if residuals == 0 and open_ones:
-        names = ", ".join(map(repr, open_ones))
+        names = quoted(open_ones)
         outside = [n for n in open_ones if flat.unknowns[n].external]
         cure = (
             "It is external: nest this system in one that gives its derivative."
@@ -130,7 +131,7 @@ def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermos
         more = "more" if residuals > entries else "fewer"
         raise DeclarationError(
             f"There are {more} residuals ({residuals}) than unknowns without a derivative "
-            f"({entries}: {', '.join(map(repr, missing)) or 'none'})."
+            f"({entries}: {quoted(missing) or 'none'})."
         )
 
 

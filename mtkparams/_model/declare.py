@@ -16,6 +16,7 @@ from .._parameters import (
     readers_of,
     split_index,
 )
+from .._text import listed, quoted
 from ..errors import (
     BoundParameterError,
     DeclarationError,
@@ -162,10 +163,8 @@ def _missing(declared: Mapping[str, Parameter], missing: tuple[str, ...]) -> Mis
     lines = []
     for name in missing:
         readers = waiting.get(name, ())
-        lines.append(
-            f"{name!r}" + (f" (read by {', '.join(map(repr, readers))})" if readers else "")
-        )
+        lines.append(f"{name!r}" + (f" (read by {quoted(readers)})" if readers else ""))
     return MissingValueError(
-        f"No value for {', '.join(lines)}. Give a default in the declaration, or a value in "
+        f"No value for {listed(lines)}. Give a default in the declaration, or a value in "
         "mtk.parameters(declarations, {name: value})."
     )

@@ -29,7 +29,7 @@ from .._parameters import (
     shared_view,
     within,
 )
-from .._text import counted
+from .._text import counted, listed
 from ..errors import DeclarationError, KindError, ShapeError, unknown_name
 from .flatten import Equation, Equations, Flat
 from .parameter import Parameter
@@ -254,7 +254,7 @@ def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> di
     if any(place is None or place.shape for place in places) or shape != (len(own),):
         raise ShapeError(
             f"{where} returned an array of shape {shape}. For {counted(len(own), 'unknown')} it is one vector of "
-            f"{len(own)} numbers in the order {', '.join(own)}; otherwise return a dictionary by name."
+            f"{len(own)} numbers in the order {listed(own)}; otherwise return a dictionary by name."
         )
     return {name: out[i] for i, name in enumerate(own)}
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._text import quoted
 from ..errors import DeclarationError
 
 SCALES = ("identity", "log", "log10", "logit")
@@ -98,8 +99,7 @@ class Parameter:
         is_number = isinstance(self.scale, int | float) and not isinstance(self.scale, bool)
         if not is_number or not 0 < float(self.scale) < np.inf:
             raise DeclarationError(
-                f"scale= is one of {', '.join(map(repr, SCALES))} or a positive number, "
-                f"got {self.scale!r}."
+                f"scale= is one of {quoted(SCALES)} or a positive number, got {self.scale!r}."
             )
 
     def _check_bounds(self) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from .._lookup import call, filled, is_name, leaves_of
 from .._parameters import MTKParameters, part_of, plain, split_index
+from .._text import quoted
 from ..errors import DeclarationError, UnknownNameError, unknown_name
 from .model import Instant, Model
 
@@ -96,7 +97,7 @@ def _of_observed(model: Model, t: Any, y: Array, p: MTKParameters, name: str) ->
     if model.algebraic:
         raise DeclarationError(
             f"'D({name})' is the derivative of an observed value, in a system with the algebraic "
-            f"unknowns {', '.join(map(repr, model.algebraic))}, whose derivatives no equation gives."
+            f"unknowns {quoted(model.algebraic)}, whose derivatives no equation gives."
         )
     t = jnp.asarray(t, y.dtype)
     value = lambda t, y: jnp.asarray(model.instant(t, y, p).u[name])

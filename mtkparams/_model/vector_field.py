@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._parameters import Initial, View, plain
-from .._text import counted
+from .._text import counted, listed, quoted
 from ..errors import DeclarationError, KindError, ShapeError
 
 
@@ -55,7 +55,7 @@ class VectorField:
         if not hasattr(out, "shape") or out.shape != (size,):
             raise ShapeError(
                 f"The vector field returned {_kind(out)}, and its state is one vector of {counted(size, 'entry')}: "
-                f"{', '.join(self.unknowns)}. Give state= where it works on another structure."
+                f"{listed(self.unknowns)}. Give state= where it works on another structure."
             )
         if size == len(values) and not any(value.ndim for value in values):
             return {name: out[i] for i, name in enumerate(self.unknowns)}
@@ -103,8 +103,8 @@ def vector_field(f: Any, unknowns: Mapping[Any, Any], state: Any, args: Any) -> 
             raise KindError(f"state= has the name of an unknown for each array, got {wrong[0]!r}.")
         if sorted(held) != sorted(names):
             raise DeclarationError(
-                f"state= has the names {', '.join(map(repr, held)) or 'of nothing'}, and unknowns= "
-                f"{', '.join(map(repr, names))}. Each unknown has one place in the state."
+                f"state= has the names {quoted(held) or 'of nothing'}, and unknowns= "
+                f"{quoted(names)}. Each unknown has one place in the state."
             )
     return VectorField(f, names, state, args)
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from jaxtyping import Array
 
+from .._text import quoted
 from ..errors import PortionError
 from .buffers.reader import is_absent
 from .buffers.selection import Selection, What, select
@@ -99,7 +100,7 @@ def replace(what: What, p: Any, vector: Any) -> Any:
     holder = held(p)
     p, what = holder.p, holder.what(what)
     if isinstance(what, Portion) and not hasportion(what, p):
-        have = ", ".join(repr(q) for q in Portion if hasportion(q, p)) or "none"
+        have = quoted(q for q in Portion if hasportion(q, p)) or "none"
         raise PortionError(f"{what!r} is absent from this object; it has {have}.")
     return holder.put(_replace(select(what, p.index, p.buffers), p, vector))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 
+from ..._text import listed
 from ...errors import KindError, unknown_name
 from ..names.index import namespaces
 from ..names.names import Initial, Name, Portion, plain, unknown_of
@@ -65,7 +66,7 @@ class View:
         return list(self)
 
     def __repr__(self) -> str:
-        return f"<view of {', '.join(self) or 'no names'}>"
+        return f"<view of {listed(self) or 'no names'}>"
 
 
 def within(view: View, prefix: str) -> View:

@@ -18,7 +18,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ..._text import counted
+from ..._text import counted, listed, quoted
 from ...errors import KindError, PortionError, ShapeError
 from .copies import own_copy
 from .dtypes import family, fits, promoted
@@ -137,9 +137,8 @@ def check_vector(vector: Any, selection: Selection, common: Any) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(f"The values of {what} are a vector of numbers: {error}") from error
     if vector.ndim == 0 or vector.shape[-1] != selection.size:
-        labels = ", ".join(selection.labels()[:6]) + (", ..." if selection.size > 6 else "")
         raise ShapeError(
-            f"{what} takes a vector of {counted(selection.size, 'entry')} ({labels}), "
+            f"{what} takes a vector of {counted(selection.size, 'entry')} ({listed(selection.labels())}), "
             f"got shape {vector.shape}."
         )
     return vector
@@ -205,7 +204,7 @@ def convert(values: Array, dtype: Any, names: list[str], was: Array | None = Non
     """
     if values.dtype == dtype:
         return values
-    who = ", ".join(map(repr, dict.fromkeys(names)))
+    who = quoted(dict.fromkeys(names))
     if fits(values.dtype, dtype):
         new = values.astype(dtype)
         if family(values.dtype) != "i" or promoted([values.dtype, dtype]) == dtype:
@@ -242,7 +241,7 @@ def widened(buffer: Array, dtype: Any, positions: np.ndarray, names: list[str]) 
     others = np.setdiff1d(np.arange(buffer.shape[-1]), positions)
     mine = take(buffer, others)
     lost = take(new, others).astype(buffer.dtype) != mine
-    who = ", ".join(map(repr, dict.fromkeys(names)))
+    who = quoted(dict.fromkeys(names))
     return refuse(
         new,
         lost,

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from ..._text import shortened
 from ...errors import BoundParameterError, KindError, ShapeError
 from ..names.fingerprint import fingerprint
 from ..names.index import Entry, Hole, Index, Target
@@ -107,7 +108,7 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(
             f"{name!r} is {'a random key' if is_key else 'a number or an array of numbers'}, "
-            f"got {type(value).__name__} {_short(value)}."
+            f"got {type(value).__name__} {shortened(value)}."
         ) from error
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu":
         # Where 64 bits are off, JAX cuts NumPy's integers down without a word.
@@ -134,10 +135,10 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
 def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     """The arrays of a new value for a pytree, a text or a function, and what is static in it."""
     if isinstance(entry.skeleton, str) and not isinstance(value, str):
-        raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {_short(value)}.")
+        raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {shortened(value)}.")
     if callable(entry.skeleton) and not callable(value):
         raise KindError(
-            f"{entry.name!r} is a function, got {type(value).__name__} {_short(value)}."
+            f"{entry.name!r} is a function, got {type(value).__name__} {shortened(value)}."
         )
     holes, structure = jax.tree.flatten(entry.skeleton)
     leaves, found = jax.tree.flatten(value)
@@ -156,7 +157,7 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     for new, old in zip(static, holes, strict=True):
         if not (isinstance(new, type(old)) or _both_functions(new, old) or _both_numbers(new, old)):
             raise KindError(
-                f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {_short(new)}."
+                f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {shortened(new)}."
             )
     return arrays, structure.unflatten(static)
 
@@ -175,7 +176,9 @@ def _other_structure(entry: Entry, value: Any, structure: str, found: str) -> Ki
     cure = "Give a value of the same structure, or declare it anew."
     if isinstance(entry.skeleton, eqx.Module):
         # The structure of a Module lists every setting of every layer: pages that nobody reads.
-        got = "one with other settings or sizes" if kind == declared else f"{kind} {_short(value)}"
+        got = (
+            "one with other settings or sizes" if kind == declared else f"{kind} {shortened(value)}"
+        )
         return KindError(f"{entry.name!r} is a {declared} as it was declared, got {got}. {cure}")
     return KindError(
         f"{entry.name!r} is a {declared} of structure {structure}, got {found}. {cure}"
@@ -190,8 +193,3 @@ def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:
         for name, entry in index.entries.items()
     )
     return Index.of(tuple(entries), index.widths)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from ..._interned import Interned
-from ..._text import counted
+from ..._text import counted, quoted
 from ...errors import UnknownNameError, unknown_name
 from .fingerprint import fingerprint, is_at_home
 from .names import Item, Name, Portion, plain, split_index, unknown_of
@@ -210,7 +210,7 @@ class Index(Interned):
                 "declaration, and has no names. Declare them with mtk.parameters({...})."
             )
         if text in self.namespaces:
-            inside = ", ".join(repr(f"{text}.{child}") for child in self.namespaces[text][:4])
+            inside = quoted(f"{text}.{child}" for child in self.namespaces[text])
             raise UnknownNameError(f"{text!r} is a namespace, not a parameter: it holds {inside}.")
         raise unknown_name(text, [*self.entries, *self.leaf_names])
 

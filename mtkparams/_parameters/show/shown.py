@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..._text import one_line
 from ..names.names import PORTIONS, Nonnumeric, Portion
 from .contents import Contents, is_deleted
 from .rows import Row, is_left_out, places, rows
-from .short import is_number, plain_text, short_bounds, short_value
+from .short import is_number, short_bounds, short_value
 
 COLUMNS = ("name", "value", "unit", "portion", "bounds", "description")
 ROWS = 60
@@ -46,7 +47,7 @@ def _cell(row: Row, column: str) -> str:
         return short_bounds(value)
     if column == "portion":
         return _portion(value, row["reads"])
-    return "" if value is None else plain_text(value)
+    return "" if value is None else one_line(value)
 
 
 def _portion(portion: Portion | None, reads: tuple[str, ...]) -> str:

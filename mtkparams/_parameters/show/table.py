@@ -6,9 +6,10 @@ import shutil
 from textwrap import wrap
 from typing import Any
 
+from ..._text import column_widths, counted, cut, text_table
 from ..names.names import PORTIONS, VECTORS
 from .contents import is_array
-from .short import cut, short_object, width
+from .short import short_object
 from .shown import Shown
 
 # Where a line is too long columns give way, in this order, down to these widths.
@@ -34,18 +35,15 @@ def table(p: Any) -> str:
 
 
 def _laid_out(cells: dict[str, list[str]], columns: int) -> list[str]:
-    widths = {c: max(width(text) for text in (c, *texts)) for c, texts in cells.items()}
+    if not cells:
+        return []
+    lines = [list(cells), *zip(*cells.values(), strict=True)]
+    widths = dict(zip(cells, column_widths(lines), strict=True))
     for column, least in _GIVE_WAY:
         too_long = sum(widths.values()) + 2 * (len(widths) - 1) - columns
         if column in widths and too_long > 0:
             widths[column] = max(min(widths[column], least), widths[column] - too_long)
-    lines = [list(cells), *zip(*cells.values(), strict=True)] if cells else []
-    return ["  ".join(map(_padded, line, widths.values())) for line in lines]
-
-
-def _padded(text: str, columns: int) -> str:
-    text = cut(text, columns)
-    return text + " " * (columns - width(text))
+    return text_table(lines, widths=list(widths.values()))
 
 
 def short(p: Any) -> str:
@@ -62,5 +60,5 @@ def short(p: Any) -> str:
         parts += [f"{portion.value}={text}"] if text else []
     count = len(p.index.entries) if hasattr(p, "index") else 0
     if count:
-        parts.append(f"{count} name{'s' * (count != 1)}")
+        parts.append(counted(count, "name"))
     return f"MTKParameters({', '.join(parts)})"
