@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .._parameters import About, Entry, Hole, Index, Leaf, Place, Portion, sorted_widths
+from .._parameters import Entry, Hole, Index, Leaf, Metadata, Place, Portion, sorted_widths
 from .names import settings_of
 from .static import NotPlainError, decode, encode, kind
 
@@ -58,7 +58,7 @@ def described(header: dict[str, Any]) -> Described:
             None if one["portion"] is None else Portion(one["portion"]),
             tuple(_leaf_from(leaf) for leaf in one["arrays"]),
             skeleton,
-            about=About(**{field: decode(value) for field, value in one["about"].items()}),
+            about=Metadata(**{field: decode(value) for field, value in one["about"].items()}),
         )
         entries.append(entry)
         settings.update(settings_of(entry))
@@ -90,7 +90,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
             needs.append(f"{'is' if whole else 'holds'} {error}")
             paths = {name[len(entry.name) :]: value for name, value in settings_of(entry).items()}
             found["settings"] = [[path, encode(value)] for path, value in paths.items()]
-    for field in dataclasses.fields(About):
+    for field in dataclasses.fields(Metadata):
         value = getattr(entry.about, field.name)
         if value is None:
             continue

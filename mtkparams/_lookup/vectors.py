@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Array
 
 from .._parameters import (
-    Held,
     Initial,
+    Lens,
     Portion,
     Selection,
     Tunable,
     canonicalize,
     hasportion,
-    held,
+    lens_of,
     plain,
     replace,
     select,
@@ -53,12 +53,12 @@ def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = No
     """
     if isinstance(what, Mapping):
         values, what = {**what, **(values or {})}, list(what)
-    holder = held(source)
-    names = holder.what(what)
-    p = holder.p
+    lens = lens_of(source)
+    names = lens.what(what)
+    p = lens.p
     if values:
-        stored = {plain(holder.stored(name)): value for name, value in values.items()}
-        _check_inside(holder, names, stored)
+        stored = {plain(lens.stored(name)): value for name, value in values.items()}
+        _check_inside(lens, names, stored)
         p = p.set(stored)
     if isinstance(names, Portion) and not hasportion(names, p):
         raise PortionError(f"{names!r} is absent from this object: there is no vector of it.")
@@ -84,20 +84,20 @@ def unpack(source: Any, vector: Any, what: Any = Tunable) -> dict[Any, Any]:
         >>> float(table["alpha"]), [round(float(x), 2) for x in table["tau"]]
         (0.1, [0.2, 0.3])
     """
-    holder = held(source)
+    lens = lens_of(source)
     listed = [what] if isinstance(what, str | Initial | Portion) else list(what)
-    new = replace(holder.what(what if isinstance(what, Portion) else listed), holder.p, vector)
+    new = replace(lens.what(what if isinstance(what, Portion) else listed), lens.p, vector)
     found: dict[Any, Any] = {}
     for item in listed:
         if isinstance(item, Portion):
             found.update({name: new[name] for name in new.names(item)})
         else:
-            found[item] = new[holder.stored(item)]
+            found[item] = new[lens.stored(item)]
     return found
 
 
-def _check_inside(holder: Held, names: Any, stored: Mapping[str, Any]) -> None:
-    index, buffers = holder.p.index, holder.p.buffers
+def _check_inside(lens: Lens, names: Any, stored: Mapping[str, Any]) -> None:
+    index, buffers = lens.p.index, lens.p.buffers
     inside = select(names, index, buffers)
     for name in stored:
         if not _holds(inside, select(name, index, buffers)):

@@ -12,13 +12,13 @@ from jaxtyping import Array
 
 from .._interned import Interned
 from .._parameters import (
-    About,
     BoundValues,
     Entry,
     Index,
     Initial,
     Initials,
     Leaf,
+    Metadata,
     MTKParameters,
     Name,
     Place,
@@ -277,7 +277,7 @@ def _states(flat: Flat, differential: tuple[str, ...]) -> Index:
         buffer = 0 if name in differential else 1
         place = Place(Initials, buffer, starts[buffer], shapes[name])
         starts[buffer] += math.prod(shapes[name])
-        about = About(unit=unknown.unit, description=unknown.description)
+        about = Metadata(unit=unknown.unit, description=unknown.description)
         entries.append(Entry(name, Initials, (Leaf("", place),), about=about))
     for name, (prefix, f) in flat.observed.items():
         entries.append(Entry(name, None, bind=_observed(f, prefix)))

@@ -21,7 +21,7 @@ from .buffers.dtypes import family
 from .buffers.reader import Buffers
 from .buffers.selection import Piece, Selection, What, select
 from .buffers.vector import check_vector, gather, take, vector_dtype
-from .holder import held
+from .lens import lens_of
 from .names.names import Tunable
 
 # The kinds of coordinate, each on entries of its own with constants `a` and `b`.
@@ -115,9 +115,9 @@ def to_unconstrained(
         >>> mtk.to_unconstrained(p).tolist()
         [0.0]
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     values = (
         gather(selection, p.buffers) if vector is None else check_vector(vector, selection, dtype)
@@ -156,9 +156,9 @@ def from_unconstrained(
         >>> mtk.from_unconstrained(p, [0.0]).tolist()
         [2.0]
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     free = check_vector(free, selection, float_dtype(selection, p.buffers))
     kinds = _kinds(selection)
     values = _apply(_FROM_FREE, free, kinds)
@@ -279,9 +279,9 @@ def bounds(p: Any, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
         >>> lower.tolist(), upper.tolist()
         ([0.0, -inf], [1.0, inf])
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     lower, upper = limits(selection)
     return lower.astype(dtype), upper.astype(dtype)

@@ -12,7 +12,7 @@ from ..errors import PortionError
 from .buffers.reader import is_absent
 from .buffers.selection import Selection, What, select
 from .buffers.vector import gather, scatter
-from .holder import held
+from .lens import lens_of
 from .names.names import Portion, Tunable
 from .object import MTKParameters
 
@@ -29,7 +29,7 @@ def hasportion(portion: Portion, p: Any) -> bool:
         >>> mtk.hasportion(mtk.Tunable, p), mtk.hasportion(mtk.Discrete, p)
         (True, False)
     """
-    p = held(p).p
+    p = lens_of(p).p
     buffers = p.buffers
     return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
 
@@ -64,15 +64,15 @@ def canonicalize(
         >>> vector.tolist(), repack(2 * vector)["alpha"].item()
         ([1.0, 2.0, 0.5], 1.0)
     """
-    holder = held(p)
-    p, what = holder.p, holder.what(what)
+    lens = lens_of(p)
+    p, what = lens.p, lens.what(what)
     buffers = p.buffers
     selection = select(what, p.index, buffers)
     if isinstance(what, Portion) and not hasportion(what, p):
         return None, None, None
     # A template of its own: the caller may donate `p` and go on with `repack`.
     template = p.with_buffers(buffers)
-    repack = lambda vector: holder.put(_replace(selection, template, vector))
+    repack = lambda vector: lens.put(_replace(selection, template, vector))
     return gather(selection, buffers), repack, False
 
 
@@ -97,12 +97,12 @@ def replace(what: What, p: Any, vector: Any) -> Any:
         >>> mtk.replace(mtk.Tunable, p, [3.0, 4.0])["beta"].item()
         4.0
     """
-    holder = held(p)
-    p, what = holder.p, holder.what(what)
+    lens = lens_of(p)
+    p, what = lens.p, lens.what(what)
     if isinstance(what, Portion) and not hasportion(what, p):
         have = quoted(q for q in Portion if hasportion(q, p)) or "none"
         raise PortionError(f"{what!r} is absent from this object; it has {have}.")
-    return holder.put(_replace(select(what, p.index, p.buffers), p, vector))
+    return lens.put(_replace(select(what, p.index, p.buffers), p, vector))
 
 
 def _replace(selection: Selection, p: MTKParameters, vector: Any) -> MTKParameters:
@@ -125,5 +125,5 @@ def labels(p: Any, what: What = Tunable) -> tuple[str, ...]:
         >>> mtk.labels(p)
         ('alpha', 'tau[0]', 'tau[1]')
     """
-    holder = held(p)
-    return select(holder.what(what), holder.p.index, holder.p.buffers).labels()
+    lens = lens_of(p)
+    return select(lens.what(what), lens.p.index, lens.p.buffers).labels()

@@ -67,7 +67,7 @@ class Leaf:
 
 
 @dataclasses.dataclass(frozen=True)
-class About:
+class Metadata:
     """What is declared about a parameter besides its value."""
 
     lower: np.ndarray | None = None
@@ -98,7 +98,7 @@ class Entry:
     leaves: tuple[Leaf, ...] = ()
     skeleton: Any = Hole()
     bind: Callable[..., Any] | None = None
-    about: About = About()
+    about: Metadata = Metadata()
 
     @property
     def is_array(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from ..names.index import About, Entry, rebuild
+from ..names.index import Entry, Metadata, rebuild
 from ..names.names import PORTIONS, VECTORS, Caches, Portion
 from . import dependent as dependent
 from .contents import Contents, dtype_name, is_array
@@ -86,14 +86,14 @@ def _of_buffer(contents: Contents, portion: Portion, number: int) -> Row:
     shape, dtypes = None, set()
     if is_array(value):
         shape, dtypes = tuple(value.shape[-1:]), {dtype_name(value)}
-    return _row(name, value, portion, About(), shape, dtypes)
+    return _row(name, value, portion, Metadata(), shape, dtypes)
 
 
 def _row(
     name: str,
     value: Any,
     portion: Portion | None,
-    about: About,
+    about: Metadata,
     shape: tuple[int, ...] | None,
     dtypes: set[str],
     reads: tuple[str, ...] = (),
