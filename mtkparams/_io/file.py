@@ -116,7 +116,7 @@ def from_bytes(
 
 def _read(header: dict[str, Any], members: dict[str, bytes], what: str) -> Stored:
     try:
-        hosts = {_at(key): _host(key, found, members) for key, found in header["buffers"].items()}
+        hosts = {_at(key): _host(key, about, members) for key, about in header["buffers"].items()}
         return Stored(described(header), hosts)
     except FileError as error:
         raise FileError(f"{what} cannot be read here. {error}") from error

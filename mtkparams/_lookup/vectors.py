@@ -14,17 +14,23 @@ from .._parameters import (
     Portion,
     Selection,
     Tunable,
+    Values,
+    What,
+    by_stored_name,
     canonicalize,
     hasportion,
     lens_of,
-    plain,
     replace,
     select,
 )
 from ..errors import KindError, PortionError
 
 
-def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = None) -> Array:
+def pack(
+    source: object,
+    what: What | Mapping[Any, Any] = Tunable,
+    values: Mapping[Any, Any] | None = None,
+) -> Array:
     """One vector of values by name, in a fixed order: what an optimizer or a sampler works on.
 
     **Arguments:**
@@ -57,7 +63,7 @@ def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = No
     names = lens.what(what)
     p = lens.p
     if values:
-        stored = {plain(lens.stored(name)): value for name, value in values.items()}
+        stored = by_stored_name(values, lens.stored)
         _check_inside(lens, names, stored)
         p = p.set(stored)
     if isinstance(names, Portion) and not hasportion(names, p):
@@ -65,7 +71,9 @@ def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = No
     return canonicalize(names, p)[0]
 
 
-def unpack(source: Any, vector: Any, what: Any = Tunable) -> dict[Any, Any]:
+def unpack(
+    source: object, vector: Values, what: What | Mapping[Any, Any] = Tunable
+) -> dict[Any, Any]:
     """The table of a vector: `{name: value}`, with the names that `what` has.
 
     **Arguments:**
@@ -87,16 +95,16 @@ def unpack(source: Any, vector: Any, what: Any = Tunable) -> dict[Any, Any]:
     lens = lens_of(source)
     listed = [what] if isinstance(what, str | Initial | Portion) else list(what)
     new = replace(lens.what(what if isinstance(what, Portion) else listed), lens.p, vector)
-    found: dict[Any, Any] = {}
+    table: dict[Any, Any] = {}
     for item in listed:
         if isinstance(item, Portion):
-            found.update({name: new[name] for name in new.names(item)})
+            table.update({name: new[name] for name in new.names(item)})
         else:
-            found[item] = new[lens.stored(item)]
-    return found
+            table[item] = new[lens.stored(item)]
+    return table
 
 
-def _check_inside(lens: Lens, names: Any, stored: Mapping[str, Any]) -> None:
+def _check_inside(lens: Lens, names: What, stored: Mapping[str, Any]) -> None:
     index, buffers = lens.p.index, lens.p.buffers
     inside = select(names, index, buffers)
     for name in stored:

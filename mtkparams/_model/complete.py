@@ -47,20 +47,20 @@ def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
     Where it is not the `outermost` one yet, external unknowns may still be without an equation.
     """
     probe = Model.of(flat, tuple(flat.unknowns))
-    given: dict[str, str] = {}
+    giver: dict[str, str] = {}
     for equations in flat.equations:
         for name in _names(probe, equations, p):
-            if name in given:
+            if name in giver:
                 raise DeclarationError(
-                    f"The derivative of {name!r} is given twice: by {given[name]} and by "
+                    f"The derivative of {name!r} is given twice: by {giver[name]} and by "
                     f"{equations.who}."
                 )
-            given[name] = equations.who
+            giver[name] = equations.who
     residuals = _count(probe, p)
-    missing = tuple(name for name in flat.unknowns if name not in given)
+    missing = tuple(name for name in flat.unknowns if name not in giver)
     _check_counts(flat, missing, residuals, outermost)
     external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
-    model = Model.of(flat, tuple(n for n in flat.unknowns if n in given or n in external))
+    model = Model.of(flat, tuple(n for n in flat.unknowns if n in giver or n in external))
     check_start(model, p)
     _check_evaluates(model, p, outermost)
     return model

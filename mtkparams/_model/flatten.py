@@ -90,9 +90,13 @@ def _collect(
     observed: dict[str, tuple[str, Equation]],
     equations: list[Equations],
 ) -> None:
-    own = {prefix + name: _scoped(declared, prefix) for name, declared in system.parameters.items()}
-    redeclared = {n: d for n, d in own.items() if n[len(prefix) :].split(".")[0] in system.systems}
-    parameters.update({n: d for n, d in own.items() if n not in redeclared})
+    scoped = {
+        prefix + name: _scoped(declared, prefix) for name, declared in system.parameters.items()
+    }
+    redeclared = {
+        n: d for n, d in scoped.items() if n[len(prefix) :].split(".")[0] in system.systems
+    }
+    parameters.update({n: d for n, d in scoped.items() if n not in redeclared})
     unknowns.update({prefix + name: unknown for name, unknown in system.unknowns.items()})
     observed.update({prefix + name: (prefix, f) for name, f in system.observed.items()})
     for name, child in system.systems.items():

@@ -59,7 +59,7 @@ def _dtype(part: Part) -> Any:
 
 def _float_dtype(taken: Mapping[str, Taken]) -> Any:
     """The common dtype of the tunable and the initial vector; plain numbers follow the arrays."""
-    parts = [part for one in taken.values() for part in one.parts if part.portion in VECTORS]
+    parts = [part for value in taken.values() for part in value.parts if part.portion in VECTORS]
     strong = {_dtype(part) for part in parts if not part.is_weak}
     return promoted(strong) if strong else jnp.result_type(float)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, PyTree
 
 from .._interned import Interned
 from .._parameters import (
@@ -111,7 +112,7 @@ class Model(Interned):
         size, algebraic = self.sizes
         return (y, y[..., :0]) if not algebraic else (y[..., :size], y[..., size:])
 
-    def instant(self, t: Any, y: Array, p: MTKParameters) -> Instant:
+    def instant(self, t: ArrayLike, y: Array, p: MTKParameters) -> Instant:
         """The views of one instant: `y` holds all unknowns, shape `(sum(sizes),)`.
 
         `u["D(x)"]` is the derivative of `x` as the equations give it.
@@ -119,7 +120,9 @@ class Model(Interned):
         now = self._instant(t, y, p, _no_rate)
         return self._instant(t, y, p, lambda name: self._rate(now, name))
 
-    def _instant(self, t: Any, y: Array, p: MTKParameters, rate: Callable[[str], Any]) -> Instant:
+    def _instant(
+        self, t: ArrayLike, y: Array, p: MTKParameters, rate: Callable[[str], Any]
+    ) -> Instant:
         reader = Reader(self.states, {Initials: self.split(y)})
         p_view = shared_view(p)
 
@@ -146,12 +149,12 @@ class Model(Interned):
                 )
         return join(values, p.initials.dtype)
 
-    def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:
+    def derivative(self, t: ArrayLike, y: Array, p: MTKParameters) -> Array:
         """`dy/dt` of the differential unknowns, shape `(differential,)`."""
         parts = self.rates(t, y, p)
         return join([parts[name] for name in self.differential], y.dtype)
 
-    def rates(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def rates(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """The derivative of each differential unknown by name."""
         return self._derivatives(self._instant(t, y, p, _no_rate))
 
@@ -166,12 +169,12 @@ class Model(Interned):
             raise unknown_name(name, self.differential, "the unknowns with a derivative")
         return self._derivatives(now)[name]
 
-    def residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def residuals(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """What is zero at a solution, by the full name of each algebraic equation."""
         now = self._instant(t, y, p, _no_rate)
         return _residuals([(e, e.residuals) for e in self.equations], now, "residuals")
 
-    def initial_residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def initial_residuals(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """What is zero at the start only, by the full name of each initial equation."""
         now = self.instant(t, y, p)
         functions = [(e, e.initial_equations) for e in self.equations]
@@ -188,7 +191,7 @@ def _no_rate(name: str) -> Any:
 def _residuals(
     functions: list[tuple[Equations, Equation | None]], now: Instant, what: str
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    residuals: dict[str, Any] = {}
     for equations, f in functions:
         if f is None:
             continue
@@ -199,8 +202,8 @@ def _residuals(
                 f"The {what} of {equations.who} are a dictionary {{equation: value}}, got "
                 f"{type(out).__name__}."
             )
-        found.update({equations.prefix + str(name): value for name, value in out.items()})
-    return found
+        residuals.update({equations.prefix + str(name): value for name, value in out.items()})
+    return residuals
 
 
 def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[str, Any]:
@@ -212,11 +215,11 @@ def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[st
     out = equations.derivatives(here.t, here.u, here.p)
     where = f"the derivatives of system {prefix[:-1]!r}" if prefix else "the derivatives"
     if isinstance(out, Mapping):
-        found = {prefix + str(name): value for name, value in out.items()}
-        for name, value in found.items():
+        derivatives = {prefix + str(name): value for name, value in out.items()}
+        for name, value in derivatives.items():
             _check_name(name, states, where)
             _check_shape(name, value, states)
-        return found
+        return derivatives
     return _from_array(out, equations.own, states, where)
 
 
@@ -230,7 +233,7 @@ def _check_name(name: str, states: Index, where: str) -> None:
         raise DeclarationError(f"In {where}: {name!r} is an observed value and has no derivative.")
 
 
-def _check_shape(name: str, value: Any, states: Index) -> None:
+def _check_shape(name: str, value: PyTree, states: Index) -> None:
     place = states.entries[name].leaves[0].place
     assert place is not None
     if jnp.shape(value) != place.shape:
@@ -239,7 +242,7 @@ def _check_shape(name: str, value: Any, states: Index) -> None:
         )
 
 
-def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
+def _from_array(out: object, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
     if not isinstance(out, int | float | list | tuple) and not hasattr(out, "shape"):
         raise DeclarationError(
             f"{where[0].upper()}{where[1:]} are a dictionary by name or one array, got "
@@ -259,7 +262,7 @@ def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> di
     return {name: out[i] for i, name in enumerate(own)}
 
 
-def join(values: list[Any], dtype: Any) -> Array:
+def join(values: list[Any], dtype: DTypeLike) -> Array:
     """Values of several shapes as one vector."""
     arrays = [jnp.asarray(value).astype(dtype) for value in values]
     if not arrays:
@@ -296,5 +299,5 @@ def _without_value(declared: Parameter) -> Parameter:
     return dataclasses.replace(declared, default=None) if declared.bind is None else declared
 
 
-def _key(declared: Any) -> Hashable:
+def _key(declared: Parameter | Equations) -> Hashable:
     return tuple(fingerprint(getattr(declared, f.name)) for f in dataclasses.fields(declared))

@@ -1,4 +1,4 @@
-"""What a modeller says about one parameter."""
+"""What a modeler says about one parameter."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ class Parameter:
                 f"bind= is a function of the parameters, lambda p: ..., got {self.bind!r}."
             )
         fields = ("default", "tunable", "bounds", "scale", "guess", "prior", "dtype")
-        given = [name for name in fields if getattr(self, name) is not None]
-        given += ["discrete"] if self.discrete else []
-        if given:
+        fields_set = [name for name in fields if getattr(self, name) is not None]
+        fields_set += ["discrete"] if self.discrete else []
+        if fields_set:
             raise DeclarationError(
-                f"A parameter with bind= is computed from others and takes no {given[0]}=. "
+                f"A parameter with bind= is computed from others and takes no {fields_set[0]}=. "
                 "Declare that on the parameters which the binding reads."
             )
 

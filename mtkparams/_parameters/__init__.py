@@ -24,8 +24,10 @@ from .buffers.reader import current_trace as current_trace
 from .buffers.selection import At as At
 from .buffers.selection import Piece as Piece
 from .buffers.selection import Selection as Selection
+from .buffers.selection import What as What
 from .buffers.selection import refuse_overlaps as refuse_overlaps
 from .buffers.selection import select as select
+from .buffers.vector import Values as Values
 from .buffers.vector import put as put
 from .buffers.vector import take as take
 from .coordinates import bounds as bounds
@@ -58,6 +60,7 @@ from .names.names import Name as Name
 from .names.names import Nonnumeric as Nonnumeric
 from .names.names import Portion as Portion
 from .names.names import Tunable as Tunable
+from .names.names import by_stored_name as by_stored_name
 from .names.names import check_declarable as check_declarable
 from .names.names import plain as plain
 from .names.names import split_index as split_index

@@ -7,7 +7,7 @@ to one bound, a logit between two. `scale=` in the declaration overrides it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ from ..errors import KindError, OutOfBoundsError
 from .buffers.dtypes import family
 from .buffers.reader import Buffers
 from .buffers.selection import Piece, Selection, What, select
-from .buffers.vector import check_vector, gather, take, vector_dtype
+from .buffers.vector import Values, check_vector, gather, take, vector_dtype
 from .lens import lens_of
 from .names.names import Tunable
 
@@ -73,18 +73,18 @@ _LOG_SLOPE: dict[Kind, Change] = {  # log |d value / d free| at the free coordin
 
 @overload
 def to_unconstrained(
-    p: Any,
-    vector: Any = None,
+    p: object,
+    vector: Values | None = None,
     what: What = Tunable,
     *,
     log_jacobian: Literal[False] = False,
 ) -> Array: ...
 @overload
 def to_unconstrained(
-    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: object, vector: Values | None = None, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def to_unconstrained(
-    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: bool = False
+    p: object, vector: Values | None = None, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The free coordinates of a vector of values: numbers that an optimizer may move anywhere.
 
@@ -130,14 +130,14 @@ def to_unconstrained(
 
 @overload
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[False] = False
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: Literal[False] = False
 ) -> Array: ...
 @overload
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: bool = False
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The values at free coordinates, inside their bounds; undoes `mtk.to_unconstrained`.
 
@@ -176,11 +176,11 @@ def _kinds(selection: Selection) -> Kinds:
         for piece in selection.pieces
         for _ in range(piece.positions.size)
     ]
-    found: dict[Kind, list[int]] = {}
+    entries_of: dict[Kind, list[int]] = {}
     for i, scale in enumerate(scales):
-        found.setdefault(_kind(scale, lower[i], upper[i]), []).append(i)
+        entries_of.setdefault(_kind(scale, lower[i], upper[i]), []).append(i)
     kinds: Kinds = {}
-    for kind, entries in found.items():
+    for kind, entries in entries_of.items():
         at = np.asarray(entries)
         a = np.asarray([scales[i] for i in entries], float) if kind == "divide" else lower[at]
         kinds[kind] = (at, a, upper[at])
@@ -207,9 +207,9 @@ def _apply(changes: dict[Kind, Change], x: Array, kinds: Kinds) -> Array:
         return x
     parts = []
     for kind, (at, a, b) in kinds.items():
-        own = take(x, at)
-        ends = (jnp.broadcast_to(jnp.asarray(end, x.dtype), own.shape) for end in (a, b))
-        parts.append(changes[kind](own, *ends))
+        values = take(x, at)
+        ends = (jnp.broadcast_to(jnp.asarray(end, x.dtype), values.shape) for end in (a, b))
+        parts.append(changes[kind](values, *ends))
     order = np.argsort(np.concatenate([at for at, _, _ in kinds.values()]))
     return take(parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1), order)
 
@@ -235,10 +235,10 @@ def _check_inside(x: Array, selection: Selection, kinds: Kinds) -> Array:
         texts = [_message(*of) for of in every]
         anywhere = outside.reshape(-1, outside.shape[-1]).any(0)
         return eqx.branched_error_if(x, anywhere.any(), jnp.argmax(anywhere), texts)
-    bad = np.argwhere(np.asarray(outside))
-    if bad.size:
-        i = bad[0][-1]
-        value = np.asarray(x)[tuple(bad[0])].item()
+    wrong = np.argwhere(np.asarray(outside))
+    if wrong.size:
+        i = wrong[0][-1]
+        value = np.asarray(x)[tuple(wrong[0])].item()
         ends = (lower[i].item(), upper[i].item(), bool(positive[i]))
         raise OutOfBoundsError(_message(labels[i], *ends, value))
     return x
@@ -251,16 +251,16 @@ def _like(flags: np.ndarray, x: Array) -> Array:
 def _message(
     label: str, lower: float, upper: float, positive: bool, value: float | None = None
 ) -> str:
-    found = "has a value" if value is None else f"is {value}"
+    state = "has a value" if value is None else f"is {value}"
     if positive:
-        return f"{label!r} {found}, and its coordinate is a logarithm: it must be positive."
+        return f"{label!r} {state}, and its coordinate is a logarithm: it must be positive."
     return (
-        f"{label!r} {found} outside of its bounds ({lower}, {upper}), or on one that its free "
+        f"{label!r} {state} outside of its bounds ({lower}, {upper}), or on one that its free "
         "coordinate does not reach. Start strictly inside."
     )
 
 
-def bounds(p: Any, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
+def bounds(p: object, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
 
     **Arguments:**

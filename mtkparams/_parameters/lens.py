@@ -38,7 +38,7 @@ class Lens:
 
 
 @functools.singledispatch
-def lens_of(holder: Any) -> Lens:
+def lens_of(holder: object) -> Lens:
     """The parameter object of `holder`; other chapters register their classes here."""
     raise KindError(
         f"This takes a parameter object or a problem, got {type(holder).__name__}. "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import mtkparams as mtk
-from mtkparams._parameters import stored_name, unknown_of
-from mtkparams.errors import UnknownNameError
+from mtkparams._parameters import by_stored_name, stored_name, unknown_of
+from mtkparams.errors import OverlapError, UnknownNameError
 
 UNKNOWNS = ["x", "tank.h", "x[1]", "tank.h[0,1:2]", "µ"]
 
@@ -39,3 +39,29 @@ def test_an_unknown_stands_for_its_initial_value(name, stored):
 def test_an_index_that_is_none():
     with pytest.raises(UnknownNameError, match="Cannot read the index in 'x"):
         stored_name("x[first]", {"x"})
+
+
+def test_a_dictionary_under_the_names_of_parameters():
+    stored = lambda name: stored_name(name, {"x"})
+    assert by_stored_name({"x": 1, "k": 2}, stored) == {"Initial(x)": 1, "k": 2}
+    assert by_stored_name({mtk.Initial("x"): 1}) == {"Initial(x)": 1}
+    with pytest.raises(OverlapError, match=r"'Initial\(x\)' is given twice, in two spellings"):
+        by_stored_name({"x": 1, mtk.Initial("x"): 2}, stored)
+
+
+PACKED_TWICE = {"x": 1.0, mtk.Initial("x"): 2.0}
+
+
+def test_a_value_that_is_given_twice_is_neither(decay):
+    with pytest.raises(OverlapError, match="given twice"):
+        mtk.pack(decay, mtk.Initials, PACKED_TWICE)
+    with pytest.raises(OverlapError, match="given twice"):
+        mtk.io.from_dict(decay.p, {"Initial(x)": 1.0, mtk.Initial("x"): 2.0, "k": 1.0})
+
+
+@pytest.fixture
+def decay():
+    system = mtk.System(
+        parameters={"k": 0.5}, unknowns={"x": 1.0}, derivatives=lambda t, u, p: {"x": -p.k * u.x}
+    )
+    return mtk.ODEProblem(system)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..._text import shortened
 from ...errors import BoundParameterError, KindError, ShapeError
@@ -63,9 +63,7 @@ def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool
         flat = [_flat(piece, value, buffer) for piece, value in mine]
         # A Python number takes the dtype of its buffer: it has no precision of its own.
         strong = [
-            v.dtype
-            for (_, given), v in zip(mine, flat, strict=True)
-            if not _is_weak(given, v, buffer)
+            v.dtype for (_, raw), v in zip(mine, flat, strict=True) if not _is_weak(raw, v, buffer)
         ]
         dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
         names = [piece.label for piece, _ in mine]
@@ -90,7 +88,7 @@ def _is_key(x: Array) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.extended)
 
 
-def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
+def _is_weak(given: PyTree, array: Array, buffer: Array) -> bool:
     """Whether `given`, which is `array` now, has no precision of its own and fits the buffer."""
     if jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
         return True
@@ -98,7 +96,7 @@ def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
     return (plain or array.weak_type) and fits(array.dtype, buffer.dtype)
 
 
-def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
+def _flat(piece: Piece, value: object, buffer: Array) -> Array:
     name = piece.label
     is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
     try:
@@ -132,7 +130,7 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     return array.reshape((*array.shape[: array.ndim - len(shape)], -1))
 
 
-def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
+def _take_apart(entry: Entry, value: PyTree) -> tuple[list[Any], Any]:
     """The arrays of a new value for a pytree, a text or a function, and what is static in it."""
     if isinstance(entry.skeleton, str) and not isinstance(value, str):
         raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {shortened(value)}.")
@@ -141,9 +139,9 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
             f"{entry.name!r} is a function, got {type(value).__name__} {shortened(value)}."
         )
     holes, structure = jax.tree.flatten(entry.skeleton)
-    leaves, found = jax.tree.flatten(value)
-    if structure != found:
-        raise _other_structure(entry, value, str(structure), str(found))
+    leaves, other_structure = jax.tree.flatten(value)
+    if structure != other_structure:
+        raise _other_structure(entry, value, str(structure), str(other_structure))
     arrays = [x for x, hole in zip(leaves, holes, strict=True) if isinstance(hole, Hole)]
     static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes, strict=True)]
     late = [
@@ -162,16 +160,16 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     return arrays, structure.unflatten(static)
 
 
-def _both_functions(new: Any, old: Any) -> bool:
+def _both_functions(new: object, old: object) -> bool:
     return callable(new) and callable(old)
 
 
-def _both_numbers(new: Any, old: Any) -> bool:
+def _both_numbers(new: object, old: object) -> bool:
     # Among the settings of a Module. Of a truth value the type counts, of a number it does not.
     return type(new) in (int, float, complex) and type(old) in (int, float, complex)
 
 
-def _other_structure(entry: Entry, value: Any, structure: str, found: str) -> KindError:
+def _other_structure(entry: Entry, value: object, structure: str, found: str) -> KindError:
     declared, kind = type(entry.skeleton).__name__, type(value).__name__
     cure = "Give a value of the same structure, or declare it anew."
     if isinstance(entry.skeleton, eqx.Module):

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from ..._interned import Interned
 from ..._text import counted, quoted
@@ -160,11 +161,11 @@ class Index(Interned):
 
     @functools.cached_property
     def _by_portion(self) -> Mapping[Portion, tuple[str, ...]]:
-        found: dict[Portion, list[str]] = {portion: [] for portion in Portion}
+        names_of: dict[Portion, list[str]] = {portion: [] for portion in Portion}
         for name, entry in self.entries.items():
             if entry.portion is not None:
-                found[entry.portion].append(name)
-        return {portion: tuple(names) for portion, names in found.items()}
+                names_of[entry.portion].append(name)
+        return {portion: tuple(names) for portion, names in names_of.items()}
 
     @functools.cached_property
     def leaf_names(self) -> Mapping[str, tuple[Entry, Leaf]]:
@@ -189,12 +190,14 @@ class Index(Interned):
     @functools.cached_property
     def runs(self) -> Mapping[tuple[Portion, int], tuple[Place, ...]]:
         """The places of each buffer from first to last; they cover it without gaps."""
-        found: dict[tuple[Portion, int], list[Place]] = {}
+        places_of: dict[tuple[Portion, int], list[Place]] = {}
         for entry in self.entries.values():
             for leaf in entry.leaves:
                 if leaf.place is not None:
-                    found.setdefault((leaf.place.portion, leaf.place.buffer), []).append(leaf.place)
-        return {key: tuple(sorted(places, key=_start)) for key, places in found.items()}
+                    places_of.setdefault((leaf.place.portion, leaf.place.buffer), []).append(
+                        leaf.place
+                    )
+        return {key: tuple(sorted(places, key=_start)) for key, places in places_of.items()}
 
     def find(self, name: Name) -> Target:
         """What `name` means, with nearest names in the error where it means nothing."""
@@ -261,7 +264,7 @@ class _Reference:
     name: str
 
     @staticmethod
-    def to(value: Any) -> Any:
+    def to(value: object) -> Any:
         plain = types.FunctionType | types.BuiltinFunctionType | type  # pickle takes these by name
         if not callable(value) or isinstance(value, plain) or not is_at_home(value):
             return value
@@ -271,7 +274,7 @@ class _Reference:
         return _Reference(value.__module__, name)
 
     @staticmethod
-    def follow(value: Any) -> Any:
+    def follow(value: object) -> Any:
         if not isinstance(value, _Reference):
             return value
         return operator.attrgetter(value.name)(importlib.import_module(value.module))
@@ -293,14 +296,14 @@ def _restored(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ..
 
 def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The parts of dotted names that come after each prefix; initial values are in none."""
-    found: dict[str, dict[str, None]] = {"": {}}
+    children_of: dict[str, dict[str, None]] = {"": {}}
     for name in names:
         if unknown_of(name) is not None:
             continue
         parts = name.split(".")
         for depth, part in enumerate(parts):
-            found.setdefault(".".join(parts[:depth]), {})[part] = None
-    return {prefix: tuple(children) for prefix, children in found.items()}
+            children_of.setdefault(".".join(parts[:depth]), {})[part] = None
+    return {prefix: tuple(children) for prefix, children in children_of.items()}
 
 
 def _start(place: Place) -> tuple[int, int]:
@@ -338,7 +341,7 @@ def show_item(item: Item) -> str:
     return str(item)
 
 
-def rebuild(skeleton: Any, arrays: list[Any]) -> Any:
+def rebuild(skeleton: PyTree, arrays: list[Any]) -> Any:
     """The pytree of `skeleton` with `arrays` in its holes, in order."""
     leaves, structure = jax.tree.flatten(skeleton)
     filled = iter(arrays)

@@ -6,10 +6,12 @@ import dataclasses
 import enum
 import re
 import unicodedata
-from collections.abc import Container
-from typing import TypeAlias
+from collections.abc import Callable, Container, Mapping
+from typing import Any, TypeAlias, TypeVar
 
-from ...errors import DeclarationError, UnknownNameError
+from ...errors import DeclarationError, OverlapError, UnknownNameError
+
+T = TypeVar("T")
 
 Item: TypeAlias = "int | slice"
 
@@ -78,6 +80,26 @@ def stored_name(name: Name, unknowns: Container[str]) -> str:
     split = split_index(text)
     base = text if split is None else split[0]
     return str(Initial(text)) if base in unknowns else text
+
+
+def by_stored_name(
+    values: Mapping[Any, T], stored: Callable[[Any], Name] | None = None, verb: str = "given"
+) -> dict[str, T]:
+    """A user's dictionary under the names of parameters, or an error where it names one twice.
+
+    **Arguments:**
+
+    - `values`: by names as a user writes them.
+    - `stored`: the parameter that a name means, by default that of the same name.
+    - `verb`: what the dictionary does with a name, for the error.
+    """
+    named: dict[str, T] = {}
+    for key, value in values.items():
+        name = plain(key if stored is None else stored(key))
+        if name in named:
+            raise OverlapError(f"{name!r} is {verb} twice, in two spellings. Keep one of them.")
+        named[name] = value
+    return named
 
 
 def check_declarable(name: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 from ..._text import html_cell, html_table
+from ..buffers.reader import ParameterObject
 from .shown import Shown
 
 # Points stay in one column: the value is text in which each character has the same width.
@@ -18,7 +18,7 @@ _STYLES = {
 _TITLED = ("name", "description")
 
 
-def html(p: Any) -> str:
+def html(p: ParameterObject) -> str:
     """What a notebook shows: the header, and a table with the columns of `print(p)`."""
     shown = Shown(p)
     lines = ["<div>", f"<p>{escape(shown.header)}</p>"]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._text import counted, cut, number, one_line
-from .contents import dtype_name, has_value, is_array, is_key
+from .contents import Shaped, dtype_name, has_value, is_array, is_key
 
 MANY = 6  # entries up to which an array is written out
 LONG = 40  # characters of text inside of a table
@@ -21,7 +21,7 @@ short_number = number  # under the name that other chapters know
 _PREFIXES = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 
 
-def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
+def short_value(value: object, shape: tuple[int, ...] | None = None) -> str:
     """`value` in one line; an array of another shape than `shape` is that of a batch."""
     if isinstance(value, Exception):
         return cut(one_line(f"{type(value).__name__}: {value}"), LONG)
@@ -44,7 +44,7 @@ def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
     return cut(short_object(value), LONG)
 
 
-def short_object(x: Any) -> str:
+def short_object(x: object) -> str:
     """An array as its type, anything else as Python writes it; never fails."""
     if is_array(x):
         return short_type(x)
@@ -54,7 +54,7 @@ def short_object(x: Any) -> str:
         return f"<{type(x).__name__}>"
 
 
-def short_type(x: Any) -> str:
+def short_type(x: Shaped) -> str:
     """`f64[3,2]` for an array, a tracer or a `jax.ShapeDtypeStruct`."""
     name = dtype_name(x)
     letters = name.rstrip("0123456789")
@@ -73,14 +73,14 @@ def short_bounds(bounds: tuple[Any, Any] | None) -> str:
     return f">= {lower}" if upper is None else f"{lower} … {upper}"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether `value` is one number, to be aligned with others at its point."""
     if is_array(value):
         return value.shape == () and has_value(value) and _kind(value) in ("integer", "float")
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _kind(x: Any) -> str:
+def _kind(x: Shaped) -> str:
     kinds = {
         "bool": jnp.bool_,
         "integer": jnp.integer,
