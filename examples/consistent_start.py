@@ -1,7 +1,7 @@
 """A pipe network that starts in balance: flows and pressures that fit, and one unknown pipe.
 
 Water flows from a reservoir through two parallel pipes into a tank. At the start the flows have to
-fulfil the law of each pipe and the balance at the junction. What is known is a matter of taste: first
+fulfill the law of each pipe and the balance at the junction. What is known is a matter of taste: first
 all pipes are known and the flows are found; then a flow was measured, and the roughness of a pipe is
 found from it; then too much is known, and the message says which equations contradict each other.
 

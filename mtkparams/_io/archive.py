@@ -63,12 +63,12 @@ def _digest(content: memoryview) -> bytes:
     return hashlib.sha256(content[:-_DIGITS]).hexdigest().encode("ascii")
 
 
-def _check_version(header: Any, path: str, kind: str) -> None:
-    found = header.get("format") if isinstance(header, dict) else None
-    if found != kind:
+def _check_version(header: object, path: str, kind: str) -> None:
+    written = header.get("format") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or written != kind:
         raise FileError(
-            f"{path} is a file of another kind: its header does not say {kind!r}, it says {found!r}."
-            + (f" {READERS[found]} reads it." if found in READERS else "")
+            f"{path} is a file of another kind: its header does not say {kind!r}, it says {written!r}."
+            + (f" {READERS[written]} reads it." if written in READERS else "")
         )
     version = header.get("version")
     if version != VERSION:

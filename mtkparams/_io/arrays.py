@@ -61,7 +61,7 @@ class Host:
         return jnp.array(self.data)
 
 
-def on_host(buffer: Any, name: str) -> Host:
+def on_host(buffer: object, name: str) -> Host:
     """`buffer` on the host, or an error where it holds no values."""
     if isinstance(buffer, Tracer):
         raise KindError(

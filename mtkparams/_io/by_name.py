@@ -8,7 +8,17 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-from .._parameters import At, Entry, Initial, Leaf, MTKParameters, Target, part_of, plain
+from .._parameters import (
+    At,
+    Entry,
+    Initial,
+    Leaf,
+    MTKParameters,
+    Target,
+    by_stored_name,
+    part_of,
+    plain,
+)
 from ..errors import KindError, OverlapError, UnknownNameError
 from .arrays import Host, on_host
 from .fill import Value, filled
@@ -32,11 +42,11 @@ Names: TypeAlias = Iterable[str | Initial]
 def to_plain_values(p: MTKParameters, names: Names | None, short: bool) -> dict[str, Any]:
     """What `mtk.io.to_dict` returns; `short` as for `to_plain`."""
     check_object(p, "What mtk.io writes")
-    found = _all(p)
+    values = _all(p)
     if names is not None:
         asked = [names] if isinstance(names, str | Initial) else names
-        found = {k: v for name in asked for k, v in _named(p, plain(name), found).items()}
-    return {k: to_plain(v, short) if isinstance(v, Host) else v for k, v in found.items()}
+        values = {k: v for name in asked for k, v in _named(p, plain(name), values).items()}
+    return {k: to_plain(v, short) if isinstance(v, Host) else v for k, v in values.items()}
 
 
 def _all(p: MTKParameters) -> dict[str, Any]:
@@ -47,13 +57,13 @@ def _all(p: MTKParameters) -> dict[str, Any]:
             "The numbers in this object have no names to be written under: it was built from bare "
             "buffers, or reduced. mtk.io.save keeps it as it is."
         )
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for entry in p.index.entries.values():
         for leaf in entry.leaves:
             if entry.name + leaf.path in leaves:
-                found[entry.name + leaf.path] = buffer_of(leaf, hosts).take(place_of(leaf))
-        found |= settings_of(entry)
-    return found
+                values[entry.name + leaf.path] = buffer_of(leaf, hosts).take(place_of(leaf))
+        values |= settings_of(entry)
+    return values
 
 
 def _named(p: MTKParameters, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,16 +71,16 @@ def _named(p: MTKParameters, name: str, known: Mapping[str, Any]) -> dict[str, A
     if name in known:
         return {name: known[name]}
     leaves, _ = jax.tree_util.tree_flatten_with_path(p[name])
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for path, value in leaves:
         full = name + jax.tree_util.keystr(path)
         if isinstance(value, jax.Array):
-            found[full] = on_host(value, repr(full))
+            values[full] = on_host(value, repr(full))
         elif type(value) in PLAIN:
-            found[full] = value
-    if leaves and not found:
+            values[full] = value
+    if leaves and not values:
         raise KindError(f"{name!r} is {kind(leaves[0][1])}: it has no plain value.")
-    return found
+    return values
 
 
 def with_plain_values(
@@ -84,25 +94,25 @@ def with_plain_values(
     taken: dict[str, list[Value]] = {}
     new: dict[str, Any] = {}
     mismatch = Mismatch()
-    given = {plain(name): value for name, value in values.items()}
-    for name, value in given.items():
+    stored = by_stored_name(values)
+    for name, value in stored.items():
         try:
             if name in settings:
                 new[name] = plain_setting(value, settings[name])
             elif (target := _target(p, name, leaves)) is None:
                 mismatch.left_over.append(name)
             else:
-                one = _value(target, value, hosts)
-                taken.setdefault(one.name, []).append(one)
+                new_value = _value(target, value, hosts)
+                taken.setdefault(new_value.name, []).append(new_value)
         except UnfitError as error:
             mismatch.changed[name] = str(error)
     mismatch.missing += [
-        n for n, at in leaves.items() if n not in given and _lacks(at[1], taken.get(n, []))
+        n for n, at in leaves.items() if n not in stored and _lacks(at[1], taken.get(n, []))
     ]
-    mismatch.missing += [name for name in settings if name not in given]
+    mismatch.missing += [name for name in settings if name not in stored]
     _refuse_overlaps(taken)
     mismatch.settle(where, "the declaration", strict)
-    return filled(p, [one for own in taken.values() for one in own], new, ())
+    return filled(p, [new_value for group in taken.values() for new_value in group], new, ())
 
 
 def _target(p: MTKParameters, name: str, leaves: Mapping[str, tuple[Entry, Leaf]]) -> Target | None:
@@ -124,7 +134,7 @@ def _target(p: MTKParameters, name: str, leaves: Mapping[str, tuple[Entry, Leaf]
     return target if entry.name + leaf.path in leaves else None
 
 
-def _value(target: Target, value: Any, hosts: Mapping[At, Host | None]) -> Value:
+def _value(target: Target, value: object, hosts: Mapping[At, Host | None]) -> Value:
     place = place_of(target.leaf)
     try:
         shape = part_of(target, place.shape).shape
@@ -134,8 +144,8 @@ def _value(target: Target, value: Any, hosts: Mapping[At, Host | None]) -> Value
 
 
 def _lacks(leaf: Leaf, values: list[Value]) -> bool:
-    own = {i for value in values for i in value.positions.ravel().tolist()}
-    return place_of(leaf).size > len(own) or not values
+    positions = {i for value in values for i in value.positions.ravel().tolist()}
+    return place_of(leaf).size > len(positions) or not values
 
 
 def _refuse_overlaps(taken: Mapping[str, list[Value]]) -> None:

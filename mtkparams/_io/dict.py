@@ -131,7 +131,7 @@ def from_json(p: MTKParameters, text: str | Path, strict: bool = True) -> MTKPar
     return with_plain_values(p, _parsed(text, where), strict, where)
 
 
-def _dumps(value: Any) -> str:
+def _dumps(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         text.encode("utf-8")
@@ -155,12 +155,12 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise OverlapError(f"{twice!r} stands twice in the JSON. Keep one of them.")
-    return found
+    return values
 
 
 def _finite(text: str) -> float:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .._parameters import VECTORS, At, MTKParameters, Portion
+from .._text import listed
 from ..errors import FileError
 from .archive import pack, unpack
 from .arrays import Host, from_npy, is_wide, to_npy
 from .atomic import write_atomically
 from .header import describe, described
 from .like import Stored, load_like
-from .mismatch import listed
+from .mismatch import MOST
 from .names import check_object, hosts_of, on_device
 
 
@@ -115,7 +116,7 @@ def from_bytes(
 
 def _read(header: dict[str, Any], members: dict[str, bytes], what: str) -> Stored:
     try:
-        hosts = {_at(key): _host(key, found, members) for key, found in header["buffers"].items()}
+        hosts = {_at(key): _host(key, about, members) for key, about in header["buffers"].items()}
         return Stored(described(header), hosts)
     except FileError as error:
         raise FileError(f"{what} cannot be read here. {error}") from error
@@ -128,7 +129,7 @@ def _read(header: dict[str, Any], members: dict[str, bytes], what: str) -> Store
 
 def _check_alone(stored: Stored, what: str) -> None:
     if stored.described.needs:
-        reasons = listed(f"{name!r} {why}" for name, why in stored.described.needs.items())
+        reasons = listed((f"{name!r} {why}" for name, why in stored.described.needs.items()), MOST)
         raise FileError(
             f"{what} does not stand alone: {reasons}. Files hold no code. Load it into a "
             "declaration that has them: mtk.io.load(path, like=mtk.parameters({...}))."

@@ -46,11 +46,11 @@ def filled(
     """`p` with `values` and `settings`; `lead` are leading axes that all of its buffers get."""
     hosts = {at: host if host is None else _batch(host, lead) for at, host in hosts_of(p).items()}
     mine: dict[At, list[Value]] = {}
-    for one in values:
-        place = one.place
-        mine.setdefault((place.portion, place.buffer), []).append(one)
-    for at, own in mine.items():
-        hosts[at] = _put(hosts[at], own)
+    for value in values:
+        place = value.place
+        mine.setdefault((place.portion, place.buffer), []).append(value)
+    for at, group in mine.items():
+        hosts[at] = _put(hosts[at], group)
     return p.from_buffers(on_device(hosts), with_settings(p.index, settings))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from .._parameters import About, Entry, Hole, Index, Leaf, Place, Portion, sorted_widths
+from .._parameters import Entry, Hole, Index, Leaf, Metadata, Place, Portion, sorted_widths
 from .names import settings_of
 from .static import NotPlainError, decode, encode, kind
 
@@ -41,7 +41,9 @@ def describe(index: Index) -> dict[str, Any]:
     # An index never changes, and training loops save often.
     if "io" not in index.memo:
         index.memo["io"] = {
-            "widths": {portion.value: list(own) for portion, own in sorted_widths(index.widths)},
+            "widths": {
+                portion.value: list(widths) for portion, widths in sorted_widths(index.widths)
+            },
             "entries": [_entry(entry) for entry in index.entries.values()],
         }
     return index.memo["io"]
@@ -50,29 +52,29 @@ def describe(index: Index) -> dict[str, Any]:
 def described(header: dict[str, Any]) -> Described:
     """What `describe` was told, as far as a file can hold it."""
     entries, needs, bound, settings = [], {}, set(), {}
-    for one in header["entries"]:
-        name = one["name"]
-        skeleton = decode(one["value"]) if "value" in one else Hole()
+    for stored in header["entries"]:
+        name = stored["name"]
+        skeleton = decode(stored["value"]) if "value" in stored else Hole()
         entry = Entry(
             name,
-            None if one["portion"] is None else Portion(one["portion"]),
-            tuple(_leaf_from(leaf) for leaf in one["arrays"]),
+            None if stored["portion"] is None else Portion(stored["portion"]),
+            tuple(_leaf_from(leaf) for leaf in stored["arrays"]),
             skeleton,
-            about=About(**{field: decode(value) for field, value in one["about"].items()}),
+            about=Metadata(**{field: decode(value) for field, value in stored["about"].items()}),
         )
         entries.append(entry)
         settings.update(settings_of(entry))
-        settings.update({name + path: decode(value) for path, value in one.get("settings", ())})
-        if "needs" in one:
-            needs[name] = one["needs"]
-        if one.get("bound"):
+        settings.update({name + path: decode(value) for path, value in stored.get("settings", ())})
+        if "needs" in stored:
+            needs[name] = stored["needs"]
+        if stored.get("bound"):
             bound.add(name)
-    widths = {Portion(portion): tuple(own) for portion, own in header["widths"].items()}
+    widths = {Portion(portion): tuple(sizes) for portion, sizes in header["widths"].items()}
     return Described(tuple(entries), widths, needs, settings, frozenset(bound))
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    stored: dict[str, Any] = {
         "name": entry.name,
         "portion": None if entry.portion is None else entry.portion.value,
         "arrays": [_leaf(leaf) for leaf in entry.leaves],
@@ -80,36 +82,36 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
     needs = []
     if entry.bind is not None:
-        found["bound"] = True
+        stored["bound"] = True
         needs.append("is a binding")
     elif not isinstance(entry.skeleton, Hole):
         try:
-            found["value"] = encode(entry.skeleton)
+            stored["value"] = encode(entry.skeleton)
         except NotPlainError as error:
             whole = kind(entry.skeleton) == str(error)
             needs.append(f"{'is' if whole else 'holds'} {error}")
             paths = {name[len(entry.name) :]: value for name, value in settings_of(entry).items()}
-            found["settings"] = [[path, encode(value)] for path, value in paths.items()]
-    for field in dataclasses.fields(About):
+            stored["settings"] = [[path, encode(value)] for path, value in paths.items()]
+    for field in dataclasses.fields(Metadata):
         value = getattr(entry.about, field.name)
         if value is None:
             continue
         try:
-            found["about"][field.name] = encode(value)
+            stored["about"][field.name] = encode(value)
         except NotPlainError:
             needs.append(f"has a {field.name} ({type(value).__name__})")
     if needs:
-        found["needs"] = " and ".join(needs)
-    return found
+        stored["needs"] = " and ".join(needs)
+    return stored
 
 
 def _leaf(leaf: Leaf) -> dict[str, Any]:
-    found: dict[str, Any] = {"path": leaf.path} if leaf.path else {}
+    stored: dict[str, Any] = {"path": leaf.path} if leaf.path else {}
     if leaf.place is not None:
         place = leaf.place
-        found |= {"portion": place.portion.value, "buffer": place.buffer, "start": place.start}
-        found["shape"] = list(place.shape)
-    return found | ({"key": True} if leaf.is_key else {})
+        stored |= {"portion": place.portion.value, "buffer": place.buffer, "start": place.start}
+        stored["shape"] = list(place.shape)
+    return stored | ({"key": True} if leaf.is_key else {})
 
 
 def _leaf_from(found: dict[str, Any]) -> Leaf:

@@ -49,19 +49,19 @@ def load_like(stored: Stored, like: MTKParameters, strict: bool, what: str) -> M
     """The stored values in an object with the declaration of `like`."""
     about, hosts = stored.described, stored.hosts
     mine, index = hosts_of(like), like.index
-    given = _Content(leaves_of(about.entries, about.widths, hosts), about.settings, about.bound)
-    own = leaves_of(index.entries.values(), index.widths, mine)
-    wanted = _Content(own, all_settings(index), frozenset(index.bound))
+    content = _Content(leaves_of(about.entries, about.widths, hosts), about.settings, about.bound)
+    arrays = leaves_of(index.entries.values(), index.widths, mine)
+    wanted = _Content(arrays, all_settings(index), frozenset(index.bound))
     same = about.same_places(index)
     whole = _whole(hosts, mine) if same else None
     mismatch = Mismatch()
     # With the same places the parts of an object come back as such: what it lacks is not missing.
-    both = _matched(given, wanted, mismatch, apart=not same)
+    both = _matched(content, wanted, mismatch, apart=not same)
     settings = {name: about.settings[name] for name in both if name in about.settings}
     values = []
     for name in both:
-        if name in given.arrays:
-            pair = _Pair.of(given.arrays[name][1], hosts, wanted.arrays[name], mine)
+        if name in content.arrays:
+            pair = _Pair.of(content.arrays[name][1], hosts, wanted.arrays[name], mine)
             host = pair.compared(name, mismatch, whole is None)
             if host is not None:
                 values.append(Value(pair.target, host))
@@ -106,20 +106,20 @@ class _Pair:
 
     def compared(self, name: str, mismatch: Mismatch, with_batch: bool) -> Host | None:
         """The value in the dtype of its buffer, or `None` with a word in `mismatch`."""
-        given, buffer = self.given, self.buffer
+        source, buffer = self.given, self.buffer
         shape = place_of(self.target.leaf).shape
         if self.shape != shape:
             mismatch.changed[name] = f"is given with shape {self.shape} and declared with {shape}"
             return None
-        lead, own = given.shape[: len(given.shape) - len(self.shape)], buffer.shape[:-1]
-        if with_batch and lead and own and lead != own:
-            mismatch.changed[name] = f"is given as a batch of {lead}, for a batch of {own}"
+        lead, batch = source.shape[: len(source.shape) - len(self.shape)], buffer.shape[:-1]
+        if with_batch and lead and batch and lead != batch:
+            mismatch.changed[name] = f"is given as a batch of {lead}, for a batch of {batch}"
             return None
-        host, became = _like(given, buffer)
+        host, became = _like(source, buffer)
         if became == SAME:
             return host
         does = "rounds it" if became == ROUNDED else "cannot hold it"
-        mismatch.changed[name] = f"is given as {given.dtype}, and {buffer.dtype} {does}"
+        mismatch.changed[name] = f"is given as {source.dtype}, and {buffer.dtype} {does}"
         return None if became == REFUSED else host
 
 
@@ -134,19 +134,19 @@ def _like(host: Host, buffer: Host) -> tuple[Host, str]:
 
 def _whole(hosts: Hosts, mine: Hosts) -> dict[At, Host | None] | None:
     """All buffers as stored, in the dtypes of `mine`; `None` where some of them do not fit."""
-    found: dict[At, Host | None] = {}
+    buffers: dict[At, Host | None] = {}
     for at, host in hosts.items():
         buffer = mine.get(at)
-        found[at] = host
+        buffers[at] = host
         if host is None or host.is_nothing:
             continue
         if buffer is None or buffer.is_nothing or at[0] is Caches:
-            found[at] = narrowed(host)
+            buffers[at] = narrowed(host)
             continue
-        found[at], became = _like(host, buffer)
+        buffers[at], became = _like(host, buffer)
         if became == REFUSED:
             return None
-    return found
+    return buffers
 
 
 def _lead(hosts: Hosts) -> tuple[int, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import warnings
-from collections.abc import Iterable
 
+from .._text import listed, quoted
 from ..errors import MismatchError, MismatchWarning
+
+MOST = 12  # names of each sort in one message
 
 
 @dataclasses.dataclass(eq=False)
@@ -31,24 +33,17 @@ class Mismatch:
     def _text(self, stored: str, here: str) -> str:
         lines = [f"The values in {stored} do not fit {here}."]
         if self.missing:
-            lines.append(f"  Missing, declared and not given: {listed(map(repr, self.missing))}.")
+            lines.append(f"  Missing, declared and not given: {quoted(self.missing, MOST)}.")
         if self.left_over:
             lines.append(
-                f"  Left over, given and not declared: {listed(map(self._left_over, self.left_over))}."
+                f"  Left over, given and not declared: {listed(map(self._left_over, self.left_over), MOST)}."
             )
         if self.changed:
             changes = (f"{name!r} {text}" for name, text in self.changed.items())
-            lines.append(f"  Changed: {listed(changes, '; ')}.")
+            lines.append(f"  Changed: {listed(changes, MOST, '; ')}.")
         lines.append(f"strict=False takes what fits and keeps the other values of {here}.")
         return "\n".join(lines)
 
     def _left_over(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.missing, n=1)
         return f"{name!r} (now {near[0]!r}?)" if near else repr(name)
-
-
-def listed(items: Iterable[str], between: str = ", ", most: int = 12) -> str:
-    """The first of `items` in one line, and how many more there are."""
-    items = list(items)
-    rest = [f"and {len(items) - most} more"] if len(items) > most else []
-    return between.join([*items[:most], *rest])

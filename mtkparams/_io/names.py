@@ -15,7 +15,7 @@ from .arrays import Host, on_host
 PLAIN = (str, bool, int, float, complex)
 
 
-def check_object(p: Any, what: str) -> None:
+def check_object(p: object, what: str) -> None:
     if isinstance(p, MTKParameters):
         return
     raise KindError(f"{what} is an MTKParameters, got {_article(type(p).__name__)}.")
@@ -27,14 +27,14 @@ def _article(word: str) -> str:
 
 def hosts_of(p: MTKParameters) -> dict[At, Host | None]:
     """The buffers of `p` on the host; `None` for those that were partitioned away."""
-    found: dict[At, Host | None] = {}
+    hosts: dict[At, Host | None] = {}
     for portion in Portion:
         # Not `p.buffers`: the fields of a filter or a Hessian may be anything.
-        own = getattr(p, portion.value)
-        for i, buffer in enumerate((own,) if portion in VECTORS else own):
+        buffers = getattr(p, portion.value)
+        for i, buffer in enumerate((buffers,) if portion in VECTORS else buffers):
             name = f"{portion.value}[{i}]" if portion not in VECTORS else portion.value
-            found[portion, i] = None if buffer is None else on_host(buffer, name)
-    return found
+            hosts[portion, i] = None if buffer is None else on_host(buffer, name)
+    return hosts
 
 
 def leaves_of(
@@ -80,10 +80,10 @@ def settings_of(entry: Entry) -> dict[str, Any]:
     """The text of an entry; for a pytree, the text and the numbers that are no arrays."""
     if entry.bind is not None or entry.is_array:
         return {}
-    found, _ = jax.tree_util.tree_flatten_with_path(entry.skeleton)
+    settings, _ = jax.tree_util.tree_flatten_with_path(entry.skeleton)
     return {
         entry.name + jax.tree_util.keystr(path): value
-        for path, value in found
+        for path, value in settings
         if type(value) in PLAIN
     }
 
@@ -112,7 +112,7 @@ def _with_settings(entry: Entry, new: Mapping[str, Any]) -> Entry:
 
 def on_device(hosts: Mapping[At, Host | None]) -> dict[Portion, tuple[Any, ...]]:
     """Buffers with memory of their own, as `MTKParameters.from_buffers` takes them."""
-    found: dict[Portion, list[Any]] = {portion: [] for portion in Portion}
+    fields: dict[Portion, list[Any]] = {portion: [] for portion in Portion}
     for (portion, _), host in hosts.items():
-        found[portion].append(None if host is None else host.on_device())
-    return {portion: tuple(own) for portion, own in found.items()}
+        fields[portion].append(None if host is None else host.on_device())
+    return {portion: tuple(buffers) for portion, buffers in fields.items()}

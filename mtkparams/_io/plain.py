@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._parameters import family
+from .._text import shortened
 from .arrays import REFUSED, Host, converted
 
 # JSON has no numbers for these.
@@ -53,7 +54,7 @@ def _fewest_digits(data: np.ndarray) -> np.ndarray:
         return np.where(few.astype(data.dtype).astype(np.float64) == exact, few, exact)
 
 
-def to_json_value(value: Any) -> Any:
+def to_json_value(value: object) -> Any:
     """A plain value in standard JSON, where NaN and infinities are text."""
     if isinstance(value, list):
         return [to_json_value(item) for item in value]
@@ -64,7 +65,7 @@ def to_json_value(value: Any) -> Any:
     return value
 
 
-def from_plain(value: Any, like: Host, shape: tuple[int, ...]) -> Host:
+def from_plain(value: object, like: Host, shape: tuple[int, ...]) -> Host:
     """The array of a plain value in the dtype of the buffer `like`, whose batch it may have.
 
     `UnfitError` for another kind or shape, and for numbers that the dtype cannot hold.
@@ -84,11 +85,11 @@ def from_plain(value: Any, like: Host, shape: tuple[int, ...]) -> Host:
     return Host(new)
 
 
-def plain_setting(value: Any, like: str | bool | int | float | complex) -> Any:
+def plain_setting(value: object, like: str | bool | int | float | complex) -> Any:
     """`value` as a static value of the type of `like`."""
     if isinstance(like, str):
         if not isinstance(value, str):
-            raise UnfitError(f"is given as {_shortened(value)} and declared as text")
+            raise UnfitError(f"is given as {shortened(value)} and declared as text")
         return value
     kinds = {bool: "b", int: "i", float: "f", complex: "c"}
     return type(like)(_number(value, kinds[type(like)], type(like).__name__))
@@ -101,13 +102,13 @@ def _array(value: Any, like: Host) -> np.ndarray:
     return np.asarray(value)
 
 
-def _nested(value: Any, like: Host, shape: tuple[int, ...]) -> np.ndarray:
-    found: list[Any] = []
-    given = _flatten(value, found)
-    if not found and value in ([], np.zeros(shape).tolist()):
-        given = shape  # lists do not tell shape (0, 3) from (0,)
+def _nested(value: object, like: Host, shape: tuple[int, ...]) -> np.ndarray:
+    scalars: list[Any] = []
+    size = _flatten(value, scalars)
+    if not scalars and value in ([], np.zeros(shape).tolist()):
+        size = shape  # lists do not tell shape (0, 3) from (0,)
     kind = family(like.data.dtype)
-    numbers = [_number(x, kind, like.dtype) for x in found]
+    numbers = [_number(x, kind, like.dtype) for x in scalars]
     if kind == "i":
         limits = jnp.iinfo(like.data.dtype)
         outside = [x for x in numbers if not limits.min <= x <= limits.max]
@@ -116,10 +117,10 @@ def _nested(value: Any, like: Host, shape: tuple[int, ...]) -> np.ndarray:
         dtype = np.uint64 if limits.min >= 0 else np.int64
     else:
         dtype = {"b": np.bool_, "f": np.float64, "c": np.complex128}[kind]
-    return np.asarray(numbers, dtype).reshape(given)
+    return np.asarray(numbers, dtype).reshape(size)
 
 
-def _flatten(value: Any, found: list[Any]) -> tuple[int, ...]:
+def _flatten(value: object, found: list[Any]) -> tuple[int, ...]:
     """Appends the scalars in nested lists to `found`, and returns the shape that they make."""
     if not isinstance(value, list | tuple):
         found.append(value)
@@ -130,7 +131,7 @@ def _flatten(value: Any, found: list[Any]) -> tuple[int, ...]:
     return (len(value), *(shapes.pop() if shapes else ()))
 
 
-def _number(value: Any, kind: str, dtype: str) -> Any:
+def _number(value: object, kind: str, dtype: str) -> Any:
     """A Python number of the right kind; what JSON has no number for may be spelled out."""
     if isinstance(value, np.generic | jax.Array) and not value.ndim:
         value = value.item()
@@ -140,36 +141,31 @@ def _number(value: Any, kind: str, dtype: str) -> Any:
         return _SPELLED[value]
     kinds = {"b": bool, "i": int, "f": int | float, "c": int | float | complex}
     if not isinstance(value, kinds[kind]) or (isinstance(value, bool) and kind != "b"):
-        raise UnfitError(f"is given as {_shortened(value)} and declared as {dtype}")
+        raise UnfitError(f"is given as {shortened(value)} and declared as {dtype}")
     try:
         return float(value) if isinstance(value, int | float) and kind == "f" else value
     except OverflowError:
-        raise UnfitError(f"is given as {_shortened(value)}, which no float holds") from None
+        raise UnfitError(f"is given as {shortened(value)}, which no float holds") from None
 
 
-def _key(value: Any, like: Host, shape: tuple[int, ...]) -> Host:
+def _key(value: object, like: Host, shape: tuple[int, ...]) -> Host:
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        found = Host(np.asarray(jax.random.key_data(value)), str(jax.random.key_impl(value)))
+        host = Host(np.asarray(jax.random.key_data(value)), str(jax.random.key_impl(value)))
     elif isinstance(value, Mapping) and set(value) == {"impl", "data"}:
         words = Host(np.zeros(0, np.uint32))
-        found = Host(_nested(value["data"], words, (*shape, *like.words)), value["impl"])
+        host = Host(_nested(value["data"], words, (*shape, *like.words)), value["impl"])
     else:
         raise UnfitError(
-            f"is given as {_shortened(value)} and declared as a random key: "
+            f"is given as {shortened(value)} and declared as a random key: "
             "{'impl': ..., 'data': [...]}"
         )
-    if found.impl != like.impl:
-        raise UnfitError(f"is a random key of {found.impl!r} and declared as one of {like.impl!r}")
-    _check_shape(found.data.shape, (*shape, *like.words), like)
-    return Host(found.data.astype(np.uint32), like.impl)
+    if host.impl != like.impl:
+        raise UnfitError(f"is a random key of {host.impl!r} and declared as one of {like.impl!r}")
+    _check_shape(host.data.shape, (*shape, *like.words), like)
+    return Host(host.data.astype(np.uint32), like.impl)
 
 
 def _check_shape(given: tuple[int, ...], shape: tuple[int, ...], like: Host) -> None:
     lead = like.shape[:-1]
     if given not in (shape, (*lead, *shape)):
         raise UnfitError(f"is given with shape {given} and declared with {(*lead, *shape)}")
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

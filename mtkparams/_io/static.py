@@ -21,7 +21,7 @@ class NotPlainError(Exception):
     """A value that no file holds; `str` of it says what it is."""
 
 
-def encode(value: Any) -> Any:
+def encode(value: object) -> Any:
     """`value` in terms of JSON; exact types and exact bits. `NotPlainError` for what is no data."""
     if type(value) is str and not _is_unicode(value):
         return {"text": value.encode("utf-8", "surrogatepass").hex()}
@@ -44,7 +44,7 @@ def encode(value: Any) -> Any:
     raise NotPlainError(kind(value))
 
 
-def decode(value: Any) -> Any:
+def decode(value: object) -> Any:
     """What `encode` was given."""
     if isinstance(value, list):
         return [decode(item) for item in value]
@@ -89,7 +89,7 @@ def _array(value: Any) -> Any:
     return {"jax" if is_jax else "numpy": content}
 
 
-def kind(value: Any) -> str:
+def kind(value: object) -> str:
     """What a value is, in the words of an error message."""
     if isinstance(value, eqx.Module):
         return f"a Module ({type(value).__name__})"

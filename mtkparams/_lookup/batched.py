@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from jaxtyping import PyTree
+
 from .._parameters import plain
-from .._text import counted
+from .._text import counted, listed
 from ..errors import DeclarationError, KindError, OverlapError, ShapeError
 from .provider import names_of
 from .spec import is_name, matched
@@ -51,13 +53,15 @@ class BatchedInterface:
     def __init__(self, *pairs: tuple[Any, Iterable[Any]]):
         lists: list[tuple[str, ...]] = []
         self.sources = tuple(source for source, _ in pairs)
-        for number, (source, listed) in enumerate(pairs):
-            if isinstance(listed, str):
-                raise KindError(f"System {number} has a list of names, got the text {listed!r}.")
-            lists.append(_checked(source, listed, number))
-        self.names = tuple(dict.fromkeys(name for own in lists for name in own))
+        for number, (source, names) in enumerate(pairs):
+            if isinstance(names, str):
+                raise KindError(f"System {number} has a list of names, got the text {names!r}.")
+            lists.append(_checked(source, names, number))
+        self.names = tuple(dict.fromkeys(name for group in lists for name in group))
         # For each name the numbers of the systems that have it.
-        self.owners = {n: tuple(i for i, own in enumerate(lists) if n in own) for n in self.names}
+        self.owners = {
+            n: tuple(i for i, group in enumerate(lists) if n in group) for n in self.names
+        }
 
     def of(self, number: int) -> tuple[str, ...]:
         """The names of one system, in the order of `names`."""
@@ -71,13 +75,13 @@ class BatchedInterface:
         return len(self.sources)
 
     def __repr__(self) -> str:
-        return f"BatchedInterface({counted(len(self), 'system')}, {', '.join(self.names)})"
+        return f"BatchedInterface({counted(len(self), 'system')}, {listed(self.names)})"
 
 
-def _checked(source: Any, listed: Iterable[Any], number: int) -> tuple[str, ...]:
+def _checked(source: object, items: Iterable[Any], number: int) -> tuple[str, ...]:
     names = names_of(source)
-    found: list[str] = []
-    for name in listed:
+    checked: list[str] = []
+    for name in items:
         if not is_name(name):
             raise KindError(
                 f"System {number} has a list of names, got {name!r}. Expressions and positions mean "
@@ -85,10 +89,10 @@ def _checked(source: Any, listed: Iterable[Any], number: int) -> tuple[str, ...]
             )
         if names.kind(name) == "time":
             raise DeclarationError("The time is no value of one system. Leave 't' out.")
-        if plain(name) in found:
+        if plain(name) in checked:
             raise OverlapError(f"{plain(name)!r} is named twice for system {number}.")
-        found.append(plain(name))
-    return tuple(found)
+        checked.append(plain(name))
+    return tuple(checked)
 
 
 class BatchedGetter:
@@ -100,10 +104,10 @@ class BatchedGetter:
 
     def __call__(self, *providers: Any) -> list[Any]:
         _check_count(self.interface, providers)
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for number, (get, provider) in enumerate(zip(self.getters, providers, strict=True)):
-            found.update(zip(self.interface.first_in(number), get(provider), strict=True))
-        return [found[name] for name in self.interface.names]
+            values.update(zip(self.interface.first_in(number), get(provider), strict=True))
+        return [values[name] for name in self.interface.names]
 
 
 class BatchedSetter:
@@ -113,24 +117,24 @@ class BatchedSetter:
         self.interface = interface
         self.setters = setters
 
-    def __call__(self, providers: Any, values: Any) -> tuple[Any, ...]:
+    def __call__(self, providers: Sequence[object], values: PyTree) -> tuple[Any, ...]:
         _check_count(self.interface, providers)
         return tuple(self.one(i, provider, values) for i, provider in enumerate(providers))
 
-    def one(self, number: int, provider: Any, values: Any) -> Any:
+    def one(self, number: int, provider: object, values: PyTree) -> Any:
         """The problem with this number with its part of the values of all names."""
-        found = dict(
+        by_name = dict(
             zip(self.interface.names, matched(list(self.interface.names), values), strict=True)
         )
-        return self.setters[number](provider, [found[n] for n in self.interface.of(number)])
+        return self.setters[number](provider, [by_name[n] for n in self.interface.of(number)])
 
 
-def _check_count(interface: BatchedInterface, providers: Any) -> None:
+def _check_count(interface: BatchedInterface, providers: Sequence[object]) -> None:
     if len(providers) != len(interface):
         raise ShapeError(f"{len(interface)} systems need as many problems, got {len(providers)}.")
 
 
-def refuse_spec(spec: Any) -> None:
+def refuse_spec(spec: object) -> None:
     """Raises where names are asked of an interface that has its own."""
     if spec is not None:
         raise KindError(

@@ -7,12 +7,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from .._parameters import MTKParameters, fits, is_plain, plain, promoted
 from ..errors import KindError, ShapeError, UnknownNameError, unknown_name
 
 
-def remake_buffer(buffer: Any, values: Mapping[Any, Any], *, cast: bool = False) -> Any:
+def remake_buffer(buffer: object, values: Mapping[Any, Any], *, cast: bool = False) -> Any:
     """A copy of `buffer` with some values changed. Nothing that depends on them is looked at.
 
     It is for values alone. `mtk.remake` is for problems: there functions and `mtk.UNSET` are values
@@ -73,7 +75,7 @@ def _by_name(buffer: Mapping[Any, Any], values: Mapping[Any, Any], cast: bool) -
     return new
 
 
-def _by_number(buffer: Any, values: Mapping[Any, Any], cast: bool) -> Any:
+def _by_number(buffer: list[Any] | tuple[Any, ...], values: Mapping[Any, Any], cast: bool) -> Any:
     new = [_copy(value) for value in buffer]
     for number, value in values.items():
         _check_number(number, len(buffer))
@@ -81,18 +83,18 @@ def _by_number(buffer: Any, values: Mapping[Any, Any], cast: bool) -> Any:
     return type(buffer)(*new) if hasattr(buffer, "_fields") else type(buffer)(new)
 
 
-def _check_number(number: Any, count: int) -> None:
+def _check_number(number: object, count: int) -> None:
     if not isinstance(number, int) or isinstance(number, bool):
         raise KindError(f"Entries of this buffer have integers for names, got {number!r}.")
     if not -count <= number < count:
         raise UnknownNameError(f"No entry {number} in a buffer of {count}.")
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     return jnp.array(value, copy=True) if hasattr(value, "dtype") else value
 
 
-def _whole(name: str, old: Any, value: Any, cast: bool) -> Any:
+def _whole(name: str, old: Any, value: object, cast: bool) -> Any:
     """A new value in place of an old one of the same shape and kind."""
     if is_plain(old) and is_plain(value):
         return type(old)(value) if cast else value
@@ -102,7 +104,7 @@ def _whole(name: str, old: Any, value: Any, cast: bool) -> Any:
     return jnp.array(new, dtype=_common(name, array.dtype, value, cast), copy=True)
 
 
-def _entries(buffer: Any, values: Mapping[Any, Any], cast: bool) -> Any:
+def _entries(buffer: Array, values: Mapping[Any, Any], cast: bool) -> Any:
     new, dtype = {}, buffer.dtype
     for index, value in values.items():
         at = index if isinstance(index, tuple) else (index,)
@@ -122,21 +124,21 @@ def _entries(buffer: Any, values: Mapping[Any, Any], cast: bool) -> Any:
     return result
 
 
-def _array(name: str, value: Any) -> Any:
+def _array(name: str, value: object) -> Any:
     if hasattr(value, "dtype") or _is_plain(value):
         return jnp.asarray(value)
     raise KindError(f"{name!r} is a number or an array, got {type(value).__name__} {value!r}.")
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     return is_plain(value) or (isinstance(value, list | tuple) and all(map(_is_plain, value)))
 
 
-def _common(name: str, dtype: Any, value: Any, cast: bool) -> np.dtype:
-    given = jnp.asarray(value).dtype
+def _common(name: str, dtype: DTypeLike, value: object, cast: bool) -> np.dtype:
+    new = jnp.asarray(value).dtype
     # A number of Python's own has no precision of its own.
-    if cast or ((_is_plain(value) or getattr(value, "weak_type", False)) and fits(given, dtype)):
-        if not fits(given, dtype):
-            raise KindError(f"{name!r} holds {np.dtype(dtype).name}, got {given.name}.")
+    if cast or ((_is_plain(value) or getattr(value, "weak_type", False)) and fits(new, dtype)):
+        if not fits(new, dtype):
+            raise KindError(f"{name!r} holds {np.dtype(dtype).name}, got {new.name}.")
         return np.dtype(dtype)
-    return promoted([dtype, given])
+    return promoted([dtype, new])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxtyping import PyTree
+
 from .._parameters import Piece, Selection, plain, refuse_overlaps
 from ..errors import KindError, OverlapError
 from .batched import BatchedGetter, BatchedInterface, BatchedSetter, refuse_spec
@@ -20,7 +22,7 @@ class Getter:
         self.spec = spec
         self.unknowns = unknowns
 
-    def __call__(self, provider: Any, at: Any = None) -> Any:
+    def __call__(self, provider: object, at: Any = None) -> Any:
         if self.unknowns:
             return read_all(provider, self.spec.value, at)
         if at is not None:
@@ -42,7 +44,7 @@ class Getter:
         return f"<getter of {self.spec!r}>"
 
 
-def getp(source: Any, spec: Any = None) -> Any:
+def getp(source: object, spec: PyTree = None) -> Any:
     """A pure function that reads parameters from whatever has values.
 
     **Arguments:**
@@ -71,7 +73,7 @@ def getp(source: Any, spec: Any = None) -> Any:
     return _getter(source, spec, unknowns=False)
 
 
-def getsym(source: Any, spec: Any = None) -> Any:
+def getsym(source: object, spec: PyTree = None) -> Any:
     """A pure function that reads anything by name: parameters, unknowns, observed values, `"t"`.
 
     **Arguments:**
@@ -104,12 +106,12 @@ def getsym(source: Any, spec: Any = None) -> Any:
     return _getter(source, spec, unknowns=True)
 
 
-def _getter(source: Any, spec: Any, unknowns: bool) -> Getter | BatchedGetter:
+def _getter(source: object, spec: PyTree, unknowns: bool) -> Getter | BatchedGetter:
     if isinstance(source, BatchedInterface):
         refuse_spec(spec)
-        own = enumerate(source.sources)
+        systems = enumerate(source.sources)
         return BatchedGetter(
-            source, tuple(_getter(s, list(source.first_in(i)), unknowns) for i, s in own)
+            source, tuple(_getter(s, list(source.first_in(i)), unknowns) for i, s in systems)
         )
     names_of(source).check(spec, parameters_alone=not unknowns)
     return Getter(Spec(spec), unknowns)
@@ -124,9 +126,9 @@ class Setter:
         self.spec = spec
         self.names = names
 
-    def __call__(self, provider: Any, values: Any) -> Any:
-        found = matched(self.spec.value, values)
-        return written(provider, dict(zip(self.names, found, strict=True)))
+    def __call__(self, provider: object, values: PyTree) -> Any:
+        new = matched(self.spec.value, values)
+        return written(provider, dict(zip(self.names, new, strict=True)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Setter) and (self.spec, self.names) == (other.spec, other.names)
@@ -138,7 +140,7 @@ class Setter:
         return f"<setter of {self.spec!r}>"
 
 
-def setp(source: Any, spec: Any = None) -> Any:
+def setp(source: object, spec: PyTree = None) -> Any:
     """A pure function that returns an object with other values of parameters.
 
     **Arguments:**
@@ -167,7 +169,7 @@ def setp(source: Any, spec: Any = None) -> Any:
     return _setter(source, spec, unknowns=False)
 
 
-def setsym(source: Any, spec: Any = None) -> Any:
+def setsym(source: object, spec: PyTree = None) -> Any:
     """A pure function that returns an object with other parameters and initial values of unknowns.
 
     **Arguments:**
@@ -193,12 +195,12 @@ def setsym(source: Any, spec: Any = None) -> Any:
     return _setter(source, spec, unknowns=True)
 
 
-def _setter(source: Any, spec: Any, unknowns: bool) -> Setter | BatchedSetter:
+def _setter(source: object, spec: PyTree, unknowns: bool) -> Setter | BatchedSetter:
     if isinstance(source, BatchedInterface):
         refuse_spec(spec)
-        own = enumerate(source.sources)
+        systems = enumerate(source.sources)
         return BatchedSetter(
-            source, tuple(_setter(s, list(source.of(i)), unknowns) for i, s in own)
+            source, tuple(_setter(s, list(source.of(i)), unknowns) for i, s in systems)
         )
     names = names_of(source)
     stored = tuple(names.settable(leaf, unknowns) for leaf in leaves_of(spec))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
+from jaxtyping import PyTree
 
-from .._parameters import Index, MTKParameters, Name, part_of, plain, split_index
+from .._parameters import Index, MTKParameters, Name, part_of, plain, split_index, stored_name
 from ..errors import BoundParameterError, DeclarationError, KindError, unknown_name
 from .spec import Absent, absent, call, filled, is_name, leaves_of
 
@@ -60,15 +61,14 @@ class Names:
 
     def stored(self, name: Name) -> str:
         """The parameter that holds what `name` names: of an unknown its initial value."""
-        text = plain(name)
-        split = split_index(text)
-        base, rest = (split[0], text[len(split[0]) :]) if split else (text, "")
-        entry = None if self.states is None else self.states.entries.get(base)
-        if entry is None or entry.bind is not None:
-            return text
-        return f"Initial({base}){rest}"
+        return stored_name(name, self._unknowns)
 
-    def settable(self, name: Any, unknowns: bool) -> str:
+    @functools.cached_property
+    def _unknowns(self) -> frozenset[str]:
+        entries = () if self.states is None else self.states.entries.values()
+        return frozenset(entry.name for entry in entries if entry.bind is None)
+
+    def settable(self, name: object, unknowns: bool) -> str:
         """The parameter that is set under `name`, or an error that says why none is."""
         if not is_name(name):
             raise KindError(f"Only names can be set; {name!r} is an expression.")
@@ -90,7 +90,7 @@ class Names:
         what = {"observed": "an observed value", "time": "the time", "derivative": "a derivative"}
         raise DeclarationError(f"{text!r} is {what[kind]} and cannot be set. Set what it reads.")
 
-    def check(self, spec: Any, parameters_alone: bool) -> None:
+    def check(self, spec: PyTree, parameters_alone: bool) -> None:
         """Raises for names that mean nothing, and for expressions that do not evaluate."""
         leaves = leaves_of(spec)
         for leaf in leaves:
@@ -108,13 +108,13 @@ class Names:
         eqx.filter_eval_shape(lambda: read(spec))
 
 
-def of_parameters(spec: Any, t: Any) -> Any:
+def of_parameters(spec: PyTree, t: object) -> Any:
     """`spec` with its expressions as functions of parameters alone."""
     leaves = (leaf if is_name(leaf) else _of_parameters(leaf, t) for leaf in leaves_of(spec))
     return filled(spec, iter(leaves))
 
 
-def _of_parameters(f: Callable[..., Any], t: Any) -> Callable[[Any], Any]:
+def _of_parameters(f: Callable[..., Any], t: object) -> Callable[[Any], Any]:
     unknowns = Absent("unknowns")
 
     def read(p: Any) -> Any:
@@ -129,7 +129,7 @@ def _of_parameters(f: Callable[..., Any], t: Any) -> Callable[[Any], Any]:
 
 
 @functools.singledispatch
-def names_of(source: Any) -> Names:
+def names_of(source: object) -> Names:
     """The names of a source."""
     raise KindError(
         "Names are looked up in a system, a problem, a parameter object or a solution; got "
@@ -138,7 +138,7 @@ def names_of(source: Any) -> Names:
 
 
 @functools.singledispatch
-def parameters_of(provider: Any) -> tuple[MTKParameters, Any]:
+def parameters_of(provider: object) -> tuple[MTKParameters, Any]:
     """The parameters of what has values, and the time at which they are read."""
     raise KindError(
         "Values are read from a problem, a parameter object or a solution; got "
@@ -147,7 +147,7 @@ def parameters_of(provider: Any) -> tuple[MTKParameters, Any]:
 
 
 @functools.singledispatch
-def read_all(provider: Any, spec: Any, at: Any) -> Any:
+def read_all(provider: object, spec: PyTree, at: Any) -> Any:
     """The values under a structure of names, where there are several times at some of them."""
     if at is not None:
         raise KindError(f"Only a solution has several times, got {type(provider).__name__}.")
@@ -155,7 +155,7 @@ def read_all(provider: Any, spec: Any, at: Any) -> Any:
 
 
 @functools.singledispatch
-def written(provider: Any, values: Mapping[str, Any]) -> Any:
+def written(provider: object, values: Mapping[str, Any]) -> Any:
     """`provider` with other values under the names of parameters."""
     raise KindError(
         f"Values are set in a problem or a parameter object, got {type(provider).__name__}."
@@ -177,7 +177,7 @@ def _(provider: Any, values: Mapping[str, Any]) -> Any:
     return provider.set(values)
 
 
-def read_parameters(provider: Any, spec: Any) -> Any:
+def read_parameters(provider: object, spec: PyTree) -> Any:
     """Parameters, and expressions of them and of the time."""
     p, t = parameters_of(provider)
     return p[of_parameters(spec, t)]

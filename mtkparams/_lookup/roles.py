@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .provider import names_of
 
 
-def kinds(source: Any) -> dict[str, str]:
+def kinds(source: object) -> dict[str, str]:
     """What each name of a source is, in the order of declaration.
 
     **Arguments:**

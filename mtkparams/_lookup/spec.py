@@ -6,17 +6,18 @@ import enum
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 from jax.core import Tracer
+from jaxtyping import PyTree
 
-from .._parameters import Initial, Same, current_trace, fingerprint
+from .._parameters import Initial, Name, Same, current_trace, fingerprint
 from .._text import counted
 from ..errors import KindError, ShapeError
 
 
-def leaves_of(spec: Any) -> list[Any]:
+def leaves_of(spec: PyTree) -> list[Any]:
     """The single names and functions in a structure of lists, tuples and dictionaries."""
     if isinstance(spec, list | tuple):
         return [leaf for inner in spec for leaf in leaves_of(inner)]
@@ -30,7 +31,7 @@ def leaves_of(spec: Any) -> list[Any]:
     )
 
 
-def filled(spec: Any, values: Iterator[Any]) -> Any:
+def filled(spec: PyTree, values: Iterator[Any]) -> Any:
     """The structure of `spec` with the next of `values` for each single name."""
     if isinstance(spec, tuple) and hasattr(spec, "_fields"):
         return type(spec)(*(filled(inner, values) for inner in spec))
@@ -41,7 +42,7 @@ def filled(spec: Any, values: Iterator[Any]) -> Any:
     return next(values)
 
 
-def matched(spec: Any, values: Any, where: str = "values") -> list[Any]:
+def matched(spec: PyTree, values: PyTree, where: str = "values") -> list[Any]:
     """One of `values` for each single name in `spec`, where they have its structure.
 
     In place of a list there may be an array with an entry along its first axis for each item.
@@ -50,19 +51,19 @@ def matched(spec: Any, values: Any, where: str = "values") -> list[Any]:
         if not isinstance(values, Mapping) or set(values) != set(spec):
             got = sorted(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
             raise KindError(f"{where} is a dictionary with the keys {list(spec)}, got {got}.")
-        found = [matched(inner, values[key], f"{where}[{key!r}]") for key, inner in spec.items()]
-        return [value for part in found for value in part]
+        parts = [matched(inner, values[key], f"{where}[{key!r}]") for key, inner in spec.items()]
+        return [value for part in parts for value in part]
     if isinstance(spec, list | tuple):
         items = _items(values, len(spec), where)
-        found = [
+        parts = [
             matched(inner, value, f"{where}[{i}]")
             for i, (inner, value) in enumerate(zip(spec, items, strict=True))
         ]
-        return [value for part in found for value in part]
+        return [value for part in parts for value in part]
     return [values]
 
 
-def _items(values: Any, count: int, where: str) -> list[Any]:
+def _items(values: PyTree, count: int, where: str) -> list[Any]:
     if isinstance(values, list | tuple):
         length = len(values)
     elif getattr(values, "shape", ()):
@@ -76,7 +77,8 @@ def _items(values: Any, count: int, where: str) -> list[Any]:
     return [values[i] for i in range(count)]
 
 
-def is_name(leaf: Any) -> bool:
+def is_name(leaf: object) -> TypeGuard[Name]:
+    """Whether a single item of a structure of names is a name, and no function."""
     return isinstance(leaf, str | Initial)
 
 
@@ -94,7 +96,7 @@ def takes_parameters_alone(f: Callable[..., Any]) -> bool:
     return len(needed) == 1 and not variadic
 
 
-def call(f: Callable[..., Any], t: Any, u: Any, p: Any) -> Any:
+def call(f: Callable[..., Any], t: object, u: object, p: object) -> Any:
     """The value of an expression of time, unknowns and parameters, or of parameters alone."""
     return f(p) if takes_parameters_alone(f) else f(t, u, p)
 
@@ -107,7 +109,7 @@ class Spec:
 
     __slots__ = ("_key", "value")
 
-    def __init__(self, value: Any):
+    def __init__(self, value: PyTree):
         self.value = value
         self._key = fingerprint(value)
 
@@ -130,7 +132,7 @@ class Spec:
         return repr(self.value)
 
 
-def _is_settled(key: Any) -> bool:
+def _is_settled(key: object) -> bool:
     if isinstance(key, tuple | frozenset):
         return all(map(_is_settled, key))
     if isinstance(key, Same):

@@ -9,22 +9,28 @@ import numpy as np
 from jaxtyping import Array
 
 from .._parameters import (
-    Held,
     Initial,
+    Lens,
     Portion,
     Selection,
     Tunable,
+    Values,
+    What,
+    by_stored_name,
     canonicalize,
     hasportion,
-    held,
-    plain,
+    lens_of,
     replace,
     select,
 )
 from ..errors import KindError, PortionError
 
 
-def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = None) -> Array:
+def pack(
+    source: object,
+    what: What | Mapping[Any, Any] = Tunable,
+    values: Mapping[Any, Any] | None = None,
+) -> Array:
     """One vector of values by name, in a fixed order: what an optimizer or a sampler works on.
 
     **Arguments:**
@@ -53,19 +59,21 @@ def pack(source: Any, what: Any = Tunable, values: Mapping[Any, Any] | None = No
     """
     if isinstance(what, Mapping):
         values, what = {**what, **(values or {})}, list(what)
-    holder = held(source)
-    names = holder.what(what)
-    p = holder.p
+    lens = lens_of(source)
+    names = lens.what(what)
+    p = lens.p
     if values:
-        stored = {plain(holder.stored(name)): value for name, value in values.items()}
-        _check_inside(holder, names, stored)
+        stored = by_stored_name(values, lens.stored)
+        _check_inside(lens, names, stored)
         p = p.set(stored)
     if isinstance(names, Portion) and not hasportion(names, p):
         raise PortionError(f"{names!r} is absent from this object: there is no vector of it.")
     return canonicalize(names, p)[0]
 
 
-def unpack(source: Any, vector: Any, what: Any = Tunable) -> dict[Any, Any]:
+def unpack(
+    source: object, vector: Values, what: What | Mapping[Any, Any] = Tunable
+) -> dict[Any, Any]:
     """The table of a vector: `{name: value}`, with the names that `what` has.
 
     **Arguments:**
@@ -84,20 +92,20 @@ def unpack(source: Any, vector: Any, what: Any = Tunable) -> dict[Any, Any]:
         >>> float(table["alpha"]), [round(float(x), 2) for x in table["tau"]]
         (0.1, [0.2, 0.3])
     """
-    holder = held(source)
+    lens = lens_of(source)
     listed = [what] if isinstance(what, str | Initial | Portion) else list(what)
-    new = replace(holder.what(what if isinstance(what, Portion) else listed), holder.p, vector)
-    found: dict[Any, Any] = {}
+    new = replace(lens.what(what if isinstance(what, Portion) else listed), lens.p, vector)
+    table: dict[Any, Any] = {}
     for item in listed:
         if isinstance(item, Portion):
-            found.update({name: new[name] for name in new.names(item)})
+            table.update({name: new[name] for name in new.names(item)})
         else:
-            found[item] = new[holder.stored(item)]
-    return found
+            table[item] = new[lens.stored(item)]
+    return table
 
 
-def _check_inside(holder: Held, names: Any, stored: Mapping[str, Any]) -> None:
-    index, buffers = holder.p.index, holder.p.buffers
+def _check_inside(lens: Lens, names: What, stored: Mapping[str, Any]) -> None:
+    index, buffers = lens.p.index, lens.p.buffers
     inside = select(names, index, buffers)
     for name in stored:
         if not _holds(inside, select(name, index, buffers)):

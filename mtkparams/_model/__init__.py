@@ -1,4 +1,4 @@
-"""What a modeller writes: declarations of parameters, unknowns and equations."""
+"""What a modeler writes: declarations of parameters, unknowns and equations."""
 
 from . import sources as sources
 from .complete import check_start as check_start

@@ -11,7 +11,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._parameters import Initial, MTKParameters, check_bindings
+from .._parameters import Initial, MTKParameters, check_bindings, unknown_of
+from .._text import quoted
 from ..errors import DeclarationError, ShapeError, UnknownNameError
 from .declare import build
 from .flatten import Equations, Flat, flatten
@@ -46,20 +47,20 @@ def model_of(flat: Flat, p: MTKParameters, outermost: bool = True) -> Model:
     Where it is not the `outermost` one yet, external unknowns may still be without an equation.
     """
     probe = Model.of(flat, tuple(flat.unknowns))
-    given: dict[str, str] = {}
+    giver: dict[str, str] = {}
     for equations in flat.equations:
         for name in _names(probe, equations, p):
-            if name in given:
+            if name in giver:
                 raise DeclarationError(
-                    f"The derivative of {name!r} is given twice: by {given[name]} and by "
+                    f"The derivative of {name!r} is given twice: by {giver[name]} and by "
                     f"{equations.who}."
                 )
-            given[name] = equations.who
+            giver[name] = equations.who
     residuals = _count(probe, p)
-    missing = tuple(name for name in flat.unknowns if name not in given)
+    missing = tuple(name for name in flat.unknowns if name not in giver)
     _check_counts(flat, missing, residuals, outermost)
     external = () if outermost else tuple(n for n in missing if flat.unknowns[n].external)
-    model = Model.of(flat, tuple(n for n in flat.unknowns if n in given or n in external))
+    model = Model.of(flat, tuple(n for n in flat.unknowns if n in giver or n in external))
     check_start(model, p)
     _check_evaluates(model, p, outermost)
     return model
@@ -72,9 +73,11 @@ def stand_in(
     filled = {}
     for name, declared in declarations.items():
         if declared.bind is None and (declared.default is None or declared.default is SOLVE):
-            shape = shapes.get(name[len("Initial(") : -1], ())
             guess: Any = None if callable(declared.guess) else declared.guess
-            if not name.startswith("Initial("):
+            unknown = unknown_of(name)
+            if unknown is not None:
+                shape = shapes.get(unknown, ())
+            else:
                 shape = () if guess is None else np.shape(guess)
             # With the precision of a guess that has one: 32 bits do not mix with 64.
             dtype = getattr(guess, "dtype", None)
@@ -115,7 +118,7 @@ def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermos
     open_ones = [n for n in missing if n not in late]
     entries = sum(math.prod(shapes[n]) for n in missing)
     if residuals == 0 and open_ones:
-        names = ", ".join(map(repr, open_ones))
+        names = quoted(open_ones)
         outside = [n for n in open_ones if flat.unknowns[n].external]
         cure = (
             "It is external: nest this system in one that gives its derivative."
@@ -128,7 +131,7 @@ def _check_counts(flat: Flat, missing: tuple[str, ...], residuals: int, outermos
         more = "more" if residuals > entries else "fewer"
         raise DeclarationError(
             f"There are {more} residuals ({residuals}) than unknowns without a derivative "
-            f"({entries}: {', '.join(map(repr, missing)) or 'none'})."
+            f"({entries}: {quoted(missing) or 'none'})."
         )
 
 

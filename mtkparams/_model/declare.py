@@ -10,12 +10,14 @@ from .._parameters import (
     PORTIONS,
     VECTORS,
     MTKParameters,
+    by_stored_name,
     check_bindings,
     check_declarable,
     plain,
     readers_of,
     split_index,
 )
+from .._text import listed, quoted
 from ..errors import (
     BoundParameterError,
     DeclarationError,
@@ -60,8 +62,8 @@ def parameters(
     """
     declared = _declared(declarations)
     declared, entries = _given(declared, values or {})
-    for name, one in declared.items():
-        if one.default is SOLVE:
+    for name, declaration in declared.items():
+        if declaration.default is SOLVE:
             raise DeclarationError(
                 f"{name!r} is mtk.SOLVE, to be found by the initialization of a problem; there are no "
                 "equations here that could determine it. Give it a value, or declare it in an mtk.System."
@@ -105,19 +107,14 @@ def _declared(declarations: Mapping[Any, Any]) -> dict[str, Parameter]:
             f"Declarations are a dictionary {{name: value}}, got {type(declarations).__name__}."
         )
     declared: dict[str, Parameter] = {}
-    for key, value in declarations.items():
-        name = plain(key)
+    for name, value in by_stored_name(declarations, verb="declared").items():
         check_declarable(name)
-        if name in declared:
-            raise OverlapError(
-                f"{name!r} is declared twice, once as mtk.Initial(...) and once as text."
-            )
         declared[name] = value if isinstance(value, Parameter) else Parameter(value)
     for name in declared:
         parts = name.split(".")
         for depth in range(1, len(parts)):
             prefix = ".".join(parts[:depth])
-            if prefix in declared and not name.startswith("Initial("):
+            if prefix in declared:
                 raise DeclarationError(
                     f"{prefix!r} is a parameter and also the namespace of {name!r}. Rename one."
                 )
@@ -129,14 +126,7 @@ def _given(
 ) -> tuple[dict[str, Parameter], dict[str, Any]]:
     """Declarations with `values` as their defaults, and what was given for single entries."""
     declared, entries = dict(declared), {}
-    seen: set[str] = set()
-    for key, value in values.items():
-        name = plain(key)
-        if name in seen:
-            raise OverlapError(
-                f"{name!r} is given twice, once as mtk.Initial(...) and once as text."
-            )
-        seen.add(name)
+    for name, value in by_stored_name(values).items():
         split = split_index(name)
         base = name if name in declared or split is None else split[0]
         if base in declared and declared[base].bind is not None:
@@ -162,10 +152,8 @@ def _missing(declared: Mapping[str, Parameter], missing: tuple[str, ...]) -> Mis
     lines = []
     for name in missing:
         readers = waiting.get(name, ())
-        lines.append(
-            f"{name!r}" + (f" (read by {', '.join(map(repr, readers))})" if readers else "")
-        )
+        lines.append(f"{name!r}" + (f" (read by {quoted(readers)})" if readers else ""))
     return MissingValueError(
-        f"No value for {', '.join(lines)}. Give a default in the declaration, or a value in "
+        f"No value for {listed(lines)}. Give a default in the declaration, or a value in "
         "mtk.parameters(declarations, {name: value})."
     )

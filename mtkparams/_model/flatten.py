@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from .._parameters import Initial
 from ..errors import DeclarationError, unknown_name
 from .parameter import Parameter
 from .scope import at_start, scoped_binding
@@ -49,7 +50,7 @@ class Flat:
         """Parameters, then `Initial(...)` of each unknown."""
         return {
             **self.parameters,
-            **{f"Initial({name})": _initial(unknown) for name, unknown in self.unknowns.items()},
+            **{str(Initial(name)): _initial(unknown) for name, unknown in self.unknowns.items()},
         }
 
 
@@ -89,9 +90,13 @@ def _collect(
     observed: dict[str, tuple[str, Equation]],
     equations: list[Equations],
 ) -> None:
-    own = {prefix + name: _scoped(declared, prefix) for name, declared in system.parameters.items()}
-    redeclared = {n: d for n, d in own.items() if n[len(prefix) :].split(".")[0] in system.systems}
-    parameters.update({n: d for n, d in own.items() if n not in redeclared})
+    scoped = {
+        prefix + name: _scoped(declared, prefix) for name, declared in system.parameters.items()
+    }
+    redeclared = {
+        n: d for n, d in scoped.items() if n[len(prefix) :].split(".")[0] in system.systems
+    }
+    parameters.update({n: d for n, d in scoped.items() if n not in redeclared})
     unknowns.update({prefix + name: unknown for name, unknown in system.unknowns.items()})
     observed.update({prefix + name: (prefix, f) for name, f in system.observed.items()})
     for name, child in system.systems.items():

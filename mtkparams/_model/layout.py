@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._parameters import PORTIONS, VECTORS, About, Entry, Index, Leaf, Place, Portion, promoted
+from .._parameters import PORTIONS, VECTORS, Entry, Index, Leaf, Metadata, Place, Portion, promoted
 from .parameter import Parameter
 from .values import Part, Taken, check_fits
 
@@ -59,7 +59,7 @@ def _dtype(part: Part) -> Any:
 
 def _float_dtype(taken: Mapping[str, Taken]) -> Any:
     """The common dtype of the tunable and the initial vector; plain numbers follow the arrays."""
-    parts = [part for one in taken.values() for part in one.parts if part.portion in VECTORS]
+    parts = [part for value in taken.values() for part in value.parts if part.portion in VECTORS]
     strong = {_dtype(part) for part in parts if not part.is_weak}
     return promoted(strong) if strong else jnp.result_type(float)
 
@@ -75,9 +75,9 @@ def _fill(values: list[Any], dtype: Any) -> Any:
     return np.concatenate([np.asarray(value).astype(dtype).ravel() for value in values])
 
 
-def _about(declared: Parameter) -> About:
+def _about(declared: Parameter) -> Metadata:
     lower, upper = declared.limits() if declared.bounds is not None else (None, None)
-    return About(
+    return Metadata(
         lower=lower,
         upper=upper,
         scale=declared.scale,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
-import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, PyTree
 
+from .._interned import Interned
 from .._parameters import (
-    About,
     BoundValues,
     Entry,
     Index,
+    Initial,
     Initials,
     Leaf,
+    Metadata,
     MTKParameters,
     Name,
     Place,
@@ -29,13 +30,10 @@ from .._parameters import (
     shared_view,
     within,
 )
-from .._text import counted
+from .._text import counted, listed
 from ..errors import DeclarationError, KindError, ShapeError, unknown_name
 from .flatten import Equation, Equations, Flat
 from .parameter import Parameter
-
-_interned: weakref.WeakValueDictionary[Hashable, Model] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +49,7 @@ class Instant:
         return Instant(self.t, within(self.u, prefix), within(self.p, prefix)) if prefix else self
 
 
-class Model:
+class Model(Interned):
     """Equations and names without values: static, interned, compared by identity.
 
     **Attributes:**
@@ -65,15 +63,7 @@ class Model:
     declaration order: shape `(sum(sizes),)`.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_key",
-        "algebraic",
-        "declarations",
-        "differential",
-        "equations",
-        "states",
-    )
+    __slots__ = ("algebraic", "declarations", "differential", "equations", "states")
 
     declarations: Mapping[str, Parameter]
     states: Index
@@ -92,27 +82,16 @@ class Model:
             tuple((n, prefix, fingerprint(f)) for n, (prefix, f) in flat.observed.items()),
             tuple(_key(equations) for equations in flat.equations),
         )
-        with _lock:
-            model = _interned.get(key)
-            if model is None:
-                model = object.__new__(Model)
-                model._key = key
-                model.declarations = declarations
-                model.differential = differential
-                model.algebraic = tuple(n for n in flat.unknowns if n not in differential)
-                model.equations = flat.equations
-                model.states = _states(flat, differential)
-                _interned[key] = model
-        return model
-
-    def __init__(self) -> None:
-        raise TypeError("A model is made by Model.of, which returns the interned one.")
-
-    def __copy__(self) -> Model:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Model:
-        return self
+        return Model._interned(
+            key,
+            lambda: {
+                "declarations": declarations,
+                "differential": differential,
+                "algebraic": tuple(n for n in flat.unknowns if n not in differential),
+                "equations": flat.equations,
+                "states": _states(flat, differential),
+            },
+        )
 
     def __repr__(self) -> str:
         return f"<model of {counted(len(self.states.entries), 'name')}>"
@@ -133,7 +112,7 @@ class Model:
         size, algebraic = self.sizes
         return (y, y[..., :0]) if not algebraic else (y[..., :size], y[..., size:])
 
-    def instant(self, t: Any, y: Array, p: MTKParameters) -> Instant:
+    def instant(self, t: ArrayLike, y: Array, p: MTKParameters) -> Instant:
         """The views of one instant: `y` holds all unknowns, shape `(sum(sizes),)`.
 
         `u["D(x)"]` is the derivative of `x` as the equations give it.
@@ -141,7 +120,9 @@ class Model:
         now = self._instant(t, y, p, _no_rate)
         return self._instant(t, y, p, lambda name: self._rate(now, name))
 
-    def _instant(self, t: Any, y: Array, p: MTKParameters, rate: Callable[[str], Any]) -> Instant:
+    def _instant(
+        self, t: ArrayLike, y: Array, p: MTKParameters, rate: Callable[[str], Any]
+    ) -> Instant:
         reader = Reader(self.states, {Initials: self.split(y)})
         p_view = shared_view(p)
 
@@ -158,7 +139,7 @@ class Model:
 
     def start(self, p: MTKParameters) -> Array:
         """All unknowns at the start, from the initial values in `p`."""
-        values = p[[f"Initial({name})" for name in self.unknowns]]
+        values = p[[Initial(name) for name in self.unknowns]]
         for name, value in zip(self.unknowns, values, strict=True):
             place = self.states.entries[name].leaves[0].place
             if place is not None and jnp.ndim(value) > len(place.shape):
@@ -168,12 +149,12 @@ class Model:
                 )
         return join(values, p.initials.dtype)
 
-    def derivative(self, t: Any, y: Array, p: MTKParameters) -> Array:
+    def derivative(self, t: ArrayLike, y: Array, p: MTKParameters) -> Array:
         """`dy/dt` of the differential unknowns, shape `(differential,)`."""
         parts = self.rates(t, y, p)
         return join([parts[name] for name in self.differential], y.dtype)
 
-    def rates(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def rates(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """The derivative of each differential unknown by name."""
         return self._derivatives(self._instant(t, y, p, _no_rate))
 
@@ -188,12 +169,12 @@ class Model:
             raise unknown_name(name, self.differential, "the unknowns with a derivative")
         return self._derivatives(now)[name]
 
-    def residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def residuals(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """What is zero at a solution, by the full name of each algebraic equation."""
         now = self._instant(t, y, p, _no_rate)
         return _residuals([(e, e.residuals) for e in self.equations], now, "residuals")
 
-    def initial_residuals(self, t: Any, y: Array, p: MTKParameters) -> dict[str, Any]:
+    def initial_residuals(self, t: ArrayLike, y: Array, p: MTKParameters) -> dict[str, Any]:
         """What is zero at the start only, by the full name of each initial equation."""
         now = self.instant(t, y, p)
         functions = [(e, e.initial_equations) for e in self.equations]
@@ -210,7 +191,7 @@ def _no_rate(name: str) -> Any:
 def _residuals(
     functions: list[tuple[Equations, Equation | None]], now: Instant, what: str
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    residuals: dict[str, Any] = {}
     for equations, f in functions:
         if f is None:
             continue
@@ -221,8 +202,8 @@ def _residuals(
                 f"The {what} of {equations.who} are a dictionary {{equation: value}}, got "
                 f"{type(out).__name__}."
             )
-        found.update({equations.prefix + str(name): value for name, value in out.items()})
-    return found
+        residuals.update({equations.prefix + str(name): value for name, value in out.items()})
+    return residuals
 
 
 def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[str, Any]:
@@ -234,11 +215,11 @@ def derivatives_of(equations: Equations, now: Instant, states: Index) -> dict[st
     out = equations.derivatives(here.t, here.u, here.p)
     where = f"the derivatives of system {prefix[:-1]!r}" if prefix else "the derivatives"
     if isinstance(out, Mapping):
-        found = {prefix + str(name): value for name, value in out.items()}
-        for name, value in found.items():
+        derivatives = {prefix + str(name): value for name, value in out.items()}
+        for name, value in derivatives.items():
             _check_name(name, states, where)
             _check_shape(name, value, states)
-        return found
+        return derivatives
     return _from_array(out, equations.own, states, where)
 
 
@@ -252,7 +233,7 @@ def _check_name(name: str, states: Index, where: str) -> None:
         raise DeclarationError(f"In {where}: {name!r} is an observed value and has no derivative.")
 
 
-def _check_shape(name: str, value: Any, states: Index) -> None:
+def _check_shape(name: str, value: PyTree, states: Index) -> None:
     place = states.entries[name].leaves[0].place
     assert place is not None
     if jnp.shape(value) != place.shape:
@@ -261,7 +242,7 @@ def _check_shape(name: str, value: Any, states: Index) -> None:
         )
 
 
-def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
+def _from_array(out: object, own: tuple[str, ...], states: Index, where: str) -> dict[str, Any]:
     if not isinstance(out, int | float | list | tuple) and not hasattr(out, "shape"):
         raise DeclarationError(
             f"{where[0].upper()}{where[1:]} are a dictionary by name or one array, got "
@@ -276,12 +257,12 @@ def _from_array(out: Any, own: tuple[str, ...], states: Index, where: str) -> di
     if any(place is None or place.shape for place in places) or shape != (len(own),):
         raise ShapeError(
             f"{where} returned an array of shape {shape}. For {counted(len(own), 'unknown')} it is one vector of "
-            f"{len(own)} numbers in the order {', '.join(own)}; otherwise return a dictionary by name."
+            f"{len(own)} numbers in the order {listed(own)}; otherwise return a dictionary by name."
         )
     return {name: out[i] for i, name in enumerate(own)}
 
 
-def join(values: list[Any], dtype: Any) -> Array:
+def join(values: list[Any], dtype: DTypeLike) -> Array:
     """Values of several shapes as one vector."""
     arrays = [jnp.asarray(value).astype(dtype) for value in values]
     if not arrays:
@@ -299,7 +280,7 @@ def _states(flat: Flat, differential: tuple[str, ...]) -> Index:
         buffer = 0 if name in differential else 1
         place = Place(Initials, buffer, starts[buffer], shapes[name])
         starts[buffer] += math.prod(shapes[name])
-        about = About(unit=unknown.unit, description=unknown.description)
+        about = Metadata(unit=unknown.unit, description=unknown.description)
         entries.append(Entry(name, Initials, (Leaf("", place),), about=about))
     for name, (prefix, f) in flat.observed.items():
         entries.append(Entry(name, None, bind=_observed(f, prefix)))
@@ -318,5 +299,5 @@ def _without_value(declared: Parameter) -> Parameter:
     return dataclasses.replace(declared, default=None) if declared.bind is None else declared
 
 
-def _key(declared: Any) -> Hashable:
+def _key(declared: Parameter | Equations) -> Hashable:
     return tuple(fingerprint(getattr(declared, f.name)) for f in dataclasses.fields(declared))

@@ -1,4 +1,4 @@
-"""What a modeller says about one parameter."""
+"""What a modeler says about one parameter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._text import quoted
 from ..errors import DeclarationError
 
 SCALES = ("identity", "log", "log10", "logit")
@@ -84,11 +85,11 @@ class Parameter:
                 f"bind= is a function of the parameters, lambda p: ..., got {self.bind!r}."
             )
         fields = ("default", "tunable", "bounds", "scale", "guess", "prior", "dtype")
-        given = [name for name in fields if getattr(self, name) is not None]
-        given += ["discrete"] if self.discrete else []
-        if given:
+        fields_set = [name for name in fields if getattr(self, name) is not None]
+        fields_set += ["discrete"] if self.discrete else []
+        if fields_set:
             raise DeclarationError(
-                f"A parameter with bind= is computed from others and takes no {given[0]}=. "
+                f"A parameter with bind= is computed from others and takes no {fields_set[0]}=. "
                 "Declare that on the parameters which the binding reads."
             )
 
@@ -98,8 +99,7 @@ class Parameter:
         is_number = isinstance(self.scale, int | float) and not isinstance(self.scale, bool)
         if not is_number or not 0 < float(self.scale) < np.inf:
             raise DeclarationError(
-                f"scale= is one of {', '.join(map(repr, SCALES))} or a positive number, "
-                f"got {self.scale!r}."
+                f"scale= is one of {quoted(SCALES)} or a positive number, got {self.scale!r}."
             )
 
     def _check_bounds(self) -> None:

@@ -7,15 +7,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
-from .._lookup import call, filled, is_name, leaves_of
+from .._lookup import call, filled, leaves_of
 from .._parameters import MTKParameters, part_of, plain, split_index
+from .._text import quoted
 from ..errors import DeclarationError, UnknownNameError, unknown_name
 from .model import Instant, Model
 
 
-def read_at(model: Model, t: Any, y: Array, p: MTKParameters, spec: Any) -> Any:
+def read_at(model: Model, t: ArrayLike, y: Array, p: MTKParameters, spec: PyTree) -> Any:
     """The values that `spec` names at time `t`, in the structure of `spec`.
 
     **Arguments:**
@@ -30,9 +32,9 @@ def read_at(model: Model, t: Any, y: Array, p: MTKParameters, spec: Any) -> Any:
 
 
 def _one(
-    model: Model, now: Instant, p: MTKParameters, leaf: Any, derivative_of: Callable[[str], Any]
+    model: Model, now: Instant, p: MTKParameters, leaf: object, derivative_of: Callable[[str], Any]
 ) -> Any:
-    if not is_name(leaf):
+    if callable(leaf):
         return call(leaf, now.t, now.u, now.p)
     name = plain(leaf)
     if is_time(model, p, name):
@@ -66,7 +68,9 @@ def unknown(model: Model, p: MTKParameters, name: str) -> UnknownNameError:
     return unknown_name(name, [*model.states, *p.names()], "the unknowns, observed and parameters")
 
 
-def _derivative(model: Model, t: Any, y: Array, p: MTKParameters, now: Instant, name: str) -> Any:
+def _derivative(
+    model: Model, t: ArrayLike, y: Array, p: MTKParameters, now: Instant, name: str
+) -> Any:
     """`"D(x)"`, also `"D(x)[1]"` and `"D(x[1])"`: the time derivative as the equations give it."""
     split = split_index(name)
     outer, items = split if split is not None else (name, ())
@@ -91,12 +95,12 @@ def _derivative(model: Model, t: Any, y: Array, p: MTKParameters, now: Instant, 
     return jnp.asarray(whole)[items] if items else whole
 
 
-def _of_observed(model: Model, t: Any, y: Array, p: MTKParameters, name: str) -> Any:
+def _of_observed(model: Model, t: ArrayLike, y: Array, p: MTKParameters, name: str) -> Any:
     """By the chain rule along the solution, exact where all unknowns have a derivative."""
     if model.algebraic:
         raise DeclarationError(
             f"'D({name})' is the derivative of an observed value, in a system with the algebraic "
-            f"unknowns {', '.join(map(repr, model.algebraic))}, whose derivatives no equation gives."
+            f"unknowns {quoted(model.algebraic)}, whose derivatives no equation gives."
         )
     t = jnp.asarray(t, y.dtype)
     value = lambda t, y: jnp.asarray(model.instant(t, y, p).u[name])

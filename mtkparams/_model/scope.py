@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .._parameters import View, renamed, within
+from .._parameters import Initial, View, renamed, within
 from ..errors import BoundParameterError
 
 
@@ -26,7 +26,8 @@ def at_start(
     """A function for a start value: its view also has the initial values of the `unknowns`."""
 
     def bind(view: View) -> Any:
-        return f(within(renamed(view, {name: f"Initial({name})" for name in unknowns}), prefix))
+        stored = {name: str(Initial(name)) for name in unknowns}
+        return f(within(renamed(view, stored), prefix))
 
     return bind
 
@@ -36,5 +37,5 @@ def refuse_unknown(name: str, unknowns: Iterable[str], error: Exception) -> None
     if any(unknown == name or unknown.endswith("." + name) for unknown in unknowns):
         raise BoundParameterError(
             f"A dependent parameter reads {name!r}, which is an unknown and changes in time. Make it "
-            f"an observed value, or read the initial value, p['Initial({name})']."
+            f"an observed value, or read the initial value, p[{str(Initial(name))!r}]."
         ) from error

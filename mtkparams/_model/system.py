@@ -1,9 +1,11 @@
-"""A system of equations as a modeller writes it."""
+"""A system of equations as a modeler writes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from jaxtyping import PyTree
 
 from .._parameters import Initial, check_declarable, plain
 from .._text import counted
@@ -97,12 +99,12 @@ class System:
     @classmethod
     def from_vector_field(
         cls,
-        f: Any,
+        f: object,
         *,
         unknowns: Mapping[str, Any],
         parameters: Mapping[str, Any] | None = None,
-        state: Any = None,
-        args: Any = None,
+        state: PyTree = None,
+        args: PyTree = None,
         observed: Mapping[str, Equation] | None = None,
     ) -> System:
         """A system from a vector field `f(t, y, args)` written for diffrax, which stays as it is.
@@ -141,14 +143,14 @@ class System:
             observed=observed,
         )
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"A system is never changed; declare another one. ({name!r} was set.)")
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values, of nested systems too."""
-        own = (*self.parameters, *self.unknowns, *self.observed)
+        declared = (*self.parameters, *self.unknowns, *self.observed)
         nested = (f"{n}.{inner}" for n, child in self.systems.items() for inner in child.names())
-        return tuple(dict.fromkeys((*own, *nested)))
+        return tuple(dict.fromkeys((*declared, *nested)))
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self.names()
@@ -171,7 +173,7 @@ def _items(mapping: Mapping[Any, Any] | None, what: str) -> Sequence[tuple[Any, 
     return tuple(mapping.items())
 
 
-def _name(key: Any) -> str:
+def _name(key: object) -> str:
     if isinstance(key, Initial):
         raise DeclarationError(
             f"{plain(key)!r} is declared with its unknown: unknowns={{{key.name!r}: value}}."
@@ -181,7 +183,7 @@ def _name(key: Any) -> str:
     return name
 
 
-def _parameter(value: Any) -> Parameter:
+def _parameter(value: object) -> Parameter:
     if isinstance(value, Unknown):
         raise DeclarationError(
             "An mtk.Unknown was given among the parameters; move it to unknowns=."
@@ -189,13 +191,13 @@ def _parameter(value: Any) -> Parameter:
     return value if isinstance(value, Parameter) else Parameter(value)
 
 
-def _unknown(value: Any) -> Unknown:
+def _unknown(value: object) -> Unknown:
     if isinstance(value, Parameter):
         raise DeclarationError("An mtk.Parameter was given among the unknowns; use mtk.Unknown.")
     return value if isinstance(value, Unknown) else Unknown(value)
 
 
-def _function(f: Any, name: Any) -> Equation:
+def _function(f: object, name: object) -> Equation:
     if not callable(f):
         raise KindError(f"{name!r} is a function f(t, u, p), got {type(f).__name__} {f!r}.")
     return f

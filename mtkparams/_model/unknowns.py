@@ -1,4 +1,4 @@
-"""What a modeller says about one unknown."""
+"""What a modeler says about one unknown."""
 
 from __future__ import annotations
 

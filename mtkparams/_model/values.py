@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeGuard
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array
 
-from .._parameters import Hole, Portion, fits, is_plain
+from .._parameters import Hole, Portion, fits, is_plain, unknown_of
 from ..errors import DeclarationError, KindError, NonFiniteError, OutOfBoundsError, ShapeError
 from .parameter import Parameter
 
@@ -57,19 +58,19 @@ def take_apart(name: str, declared: Parameter) -> Taken:
     return taken
 
 
-def is_key(value: Any) -> bool:
+def is_key(value: object) -> bool:
     """Whether `value` is a typed PRNG key."""
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
-def holds_numbers(x: Any) -> bool:
+def holds_numbers(x: object) -> TypeGuard[Array | np.ndarray | np.generic]:
     """Whether `x` is an array that can be a leaf: of numbers, truth values or random keys."""
-    return eqx.is_array(x) and (
+    return isinstance(x, jax.Array | np.ndarray | np.generic) and (
         is_key(x) or jnp.issubdtype(x.dtype, jnp.number) or jnp.issubdtype(x.dtype, jnp.bool_)
     )
 
 
-def _as_number(value: Any) -> tuple[Any, bool] | None:
+def _as_number(value: object) -> tuple[Any, bool] | None:
     """`value` as an array, and whether it was plain Python numbers; `None` for anything else."""
     if is_plain(value):
         return np.asarray(value), True
@@ -85,7 +86,7 @@ def _as_number(value: Any) -> tuple[Any, bool] | None:
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return _as_list(value)
     if hasattr(value, "__array__") and not isinstance(value, eqx.Module):
-        # A table's column, a labelled array: its numbers; what else it holds has no place here.
+        # A table's column, a labeled array: its numbers; what else it holds has no place here.
         array = np.asarray(value)
         return (array, False) if holds_numbers(array) else None
     return None
@@ -107,7 +108,7 @@ def _as_list(value: list[Any] | tuple[Any, ...]) -> tuple[Any, bool] | None:
         return None  # rows of different lengths: a pytree
 
 
-def _number(name: str, declared: Parameter, array: Any, weak: bool) -> Taken:
+def _number(name: str, declared: Parameter, array: Array | np.ndarray, weak: bool) -> Taken:
     if is_key(array):
         if declared.tunable or declared.discrete:
             raise KindError(f"{name!r} is a random key: it can be neither tunable nor discrete.")
@@ -115,7 +116,7 @@ def _number(name: str, declared: Parameter, array: Any, weak: bool) -> Taken:
     array = _cast(name, declared, array)
     weak = weak and declared.dtype is None
     is_float = jnp.issubdtype(array.dtype, jnp.floating)
-    if name.startswith("Initial("):
+    if unknown_of(name) is not None:
         if declared.discrete or declared.tunable is not None:
             raise DeclarationError(
                 f"{name!r} is in the Initials portion: neither tunable= nor discrete= applies. A fit "
@@ -131,11 +132,11 @@ def _number(name: str, declared: Parameter, array: Any, weak: bool) -> Taken:
     return _plain(Portion.CONSTANTS, array, weak)
 
 
-def _plain(portion: Portion, array: Any, weak: bool) -> Taken:
+def _plain(portion: Portion, array: Array | np.ndarray, weak: bool) -> Taken:
     return Taken(portion, (Part("", portion, array, weak),), Hole())
 
 
-def _as_float(name: str, array: Any, weak: bool) -> tuple[Any, bool]:
+def _as_float(name: str, array: Array | np.ndarray, weak: bool) -> tuple[Any, bool]:
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array, weak
     if jnp.issubdtype(array.dtype, jnp.integer):
@@ -150,7 +151,7 @@ def _as_float(name: str, array: Any, weak: bool) -> tuple[Any, bool]:
     )
 
 
-def _cast(name: str, declared: Parameter, array: Any) -> Any:
+def _cast(name: str, declared: Parameter, array: Array | np.ndarray | np.generic) -> Any:
     if declared.dtype is None or is_key(array):
         return array
     dtype = jax.dtypes.canonicalize_dtype(declared.dtype)
@@ -160,17 +161,17 @@ def _cast(name: str, declared: Parameter, array: Any) -> Any:
     return array.astype(dtype)
 
 
-def check_fits(name: str, array: Any, dtype: Any) -> None:
+def check_fits(name: str, array: Array | np.ndarray | np.generic, dtype: Any) -> None:
     """Raises where a value would change by more than rounding, such as 2**40 in 32 bits."""
     if is_key(array) or isinstance(array, Tracer):
         return
-    given = np.asarray(array)
+    exact = np.asarray(array)
     with np.errstate(over="ignore", invalid="ignore"):
-        stored = given.astype(dtype)
+        stored = exact.astype(dtype)
     if jnp.issubdtype(dtype, jnp.integer):
-        changed = stored != given
+        changed = stored != exact
     else:
-        changed = np.isfinite(given.astype(complex)) & ~np.isfinite(stored.astype(complex))
+        changed = np.isfinite(exact.astype(complex)) & ~np.isfinite(stored.astype(complex))
     if changed.any():
         narrow = not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
         cure = " For 64 bits, call jax.config.update('jax_enable_x64', True) first."
@@ -180,7 +181,7 @@ def check_fits(name: str, array: Any, dtype: Any) -> None:
 
 def _pytree(name: str, declared: Parameter) -> Taken:
     value = declared.default
-    if name.startswith("Initial("):
+    if unknown_of(name) is not None:
         raise KindError(f"{name!r} is a number or an array, got {type(value).__name__}.")
     if not isinstance(value, eqx.Module):
         # Python numbers in plain containers are values. In a Module they are settings, as in
@@ -207,7 +208,7 @@ def _pytree(name: str, declared: Parameter) -> Taken:
     return Taken(portion, _parts(arrays, portion, False), skeleton)
 
 
-def _number_leaf(x: Any) -> Any:
+def _number_leaf(x: object) -> Any:
     number = _as_number(x)
     return x if number is None or number[0].dtype == object else number[0]
 
@@ -224,7 +225,7 @@ def _parts(arrays: list[tuple[str, Any]], portion: Portion, tune: bool) -> tuple
     return tuple(parts)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return "text" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
@@ -239,12 +240,12 @@ def _check_finite(name: str, taken: Taken) -> None:
         values = _concrete(part)
         if values is None or not jnp.issubdtype(values.dtype, jnp.inexact):
             continue
-        bad = ~np.isfinite(values.astype(complex))
-        if bad.any():
-            at = np.argwhere(bad)[0].tolist()
+        wrong = ~np.isfinite(values.astype(complex))
+        if wrong.any():
+            at = np.argwhere(wrong)[0].tolist()
             where = name + part.path + (f"[{','.join(map(str, at))}]" if at else "")
-            found = values[tuple(at)]
-            raise NonFiniteError(f"The value of {where!r} is {found}; it must be finite.")
+            entry = values[tuple(at)]
+            raise NonFiniteError(f"The value of {where!r} is {entry}; it must be finite.")
 
 
 def _check_bounds(name: str, declared: Parameter, taken: Taken) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 from .._parameters import Initial, View, plain
-from .._text import counted
+from .._text import counted, listed, quoted
 from ..errors import DeclarationError, KindError, ShapeError
 
 
@@ -30,7 +31,7 @@ class VectorField:
     state: Any
     args: Any
 
-    def __call__(self, t: Any, u: View, p: View) -> dict[str, Any]:
+    def __call__(self, t: ArrayLike, u: View, p: View) -> dict[str, Any]:
         if self.state is not None:
             y = jax.tree.map(lambda name: u[name], self.state)
             return self._named(self.f(t, y, self._args(p)), u)
@@ -49,13 +50,13 @@ class VectorField:
             lambda leaf: p[leaf] if isinstance(leaf, str | Initial) else leaf, self.args
         )
 
-    def _split(self, out: Any, values: list[Array]) -> dict[str, Any]:
+    def _split(self, out: PyTree, values: list[Array]) -> dict[str, Any]:
         sizes = [value.size for value in values]
         size = sum(sizes)
         if not hasattr(out, "shape") or out.shape != (size,):
             raise ShapeError(
                 f"The vector field returned {_kind(out)}, and its state is one vector of {counted(size, 'entry')}: "
-                f"{', '.join(self.unknowns)}. Give state= where it works on another structure."
+                f"{listed(self.unknowns)}. Give state= where it works on another structure."
             )
         if size == len(values) and not any(value.ndim for value in values):
             return {name: out[i] for i, name in enumerate(self.unknowns)}
@@ -65,12 +66,12 @@ class VectorField:
             for name, start, value in zip(self.unknowns, starts, values, strict=True)
         }
 
-    def _named(self, out: Any, u: View) -> dict[str, Any]:
+    def _named(self, out: PyTree, u: View) -> dict[str, Any]:
         names, structure = jax.tree.flatten(self.state)
-        leaves, found = jax.tree.flatten(out)
-        if structure != found:
+        leaves, returned = jax.tree.flatten(out)
+        if structure != returned:
             raise ShapeError(
-                f"The vector field returned {found}, and its state is {structure}. It returns the time "
+                f"The vector field returned {returned}, and its state is {structure}. It returns the time "
                 "derivative of its state, in the same structure."
             )
         return {
@@ -78,7 +79,7 @@ class VectorField:
             for name, leaf in zip(names, leaves, strict=True)
         }
 
-    def _like(self, name: str, out: Any, value: Array) -> Any:
+    def _like(self, name: str, out: PyTree, value: Array) -> Any:
         if jnp.shape(out) != value.shape:
             raise ShapeError(
                 f"The vector field returned {_kind(out)} for {name!r}, which has shape {value.shape}."
@@ -86,7 +87,9 @@ class VectorField:
         return out
 
 
-def vector_field(f: Any, unknowns: Mapping[Any, Any], state: Any, args: Any) -> VectorField:
+def vector_field(
+    f: object, unknowns: Mapping[Any, Any], state: PyTree, args: PyTree
+) -> VectorField:
     """What `System.from_vector_field` says, as the derivatives of a system."""
     f = getattr(f, "vector_field", f)  # a diffrax.ODETerm
     if not callable(f):
@@ -103,8 +106,8 @@ def vector_field(f: Any, unknowns: Mapping[Any, Any], state: Any, args: Any) -> 
             raise KindError(f"state= has the name of an unknown for each array, got {wrong[0]!r}.")
         if sorted(held) != sorted(names):
             raise DeclarationError(
-                f"state= has the names {', '.join(map(repr, held)) or 'of nothing'}, and unknowns= "
-                f"{', '.join(map(repr, names))}. Each unknown has one place in the state."
+                f"state= has the names {quoted(held) or 'of nothing'}, and unknowns= "
+                f"{quoted(names)}. Each unknown has one place in the state."
             )
     return VectorField(f, names, state, args)
 
@@ -115,7 +118,7 @@ def _joined(values: list[Array]) -> Array:
     return jnp.concatenate([value.ravel() for value in values])
 
 
-def _kind(out: Any) -> str:
+def _kind(out: PyTree) -> str:
     if hasattr(out, "shape"):
         return f"an array of shape {tuple(out.shape)}"
     return f"a {type(out).__name__}"

@@ -1,5 +1,6 @@
 """What a parameter object is: portions, names and places, vectors out of it and back."""
 
+from .._text import width as width
 from .batches import batch_by_name as batch_by_name
 from .batches import in_axes as in_axes
 from .batches import is_list as is_list
@@ -23,8 +24,10 @@ from .buffers.reader import current_trace as current_trace
 from .buffers.selection import At as At
 from .buffers.selection import Piece as Piece
 from .buffers.selection import Selection as Selection
+from .buffers.selection import What as What
 from .buffers.selection import refuse_overlaps as refuse_overlaps
 from .buffers.selection import select as select
+from .buffers.vector import Values as Values
 from .buffers.vector import put as put
 from .buffers.vector import take as take
 from .coordinates import bounds as bounds
@@ -33,15 +36,15 @@ from .coordinates import from_unconstrained as from_unconstrained
 from .coordinates import limits as limits
 from .coordinates import to_unconstrained as to_unconstrained
 from .description import describe as describe
-from .holder import Held as Held
-from .holder import held as held
+from .lens import Lens as Lens
+from .lens import lens_of as lens_of
 from .names.fingerprint import Same as Same
 from .names.fingerprint import fingerprint as fingerprint
-from .names.index import About as About
 from .names.index import Entry as Entry
 from .names.index import Hole as Hole
 from .names.index import Index as Index
 from .names.index import Leaf as Leaf
+from .names.index import Metadata as Metadata
 from .names.index import Place as Place
 from .names.index import Target as Target
 from .names.index import part_of as part_of
@@ -57,9 +60,12 @@ from .names.names import Name as Name
 from .names.names import Nonnumeric as Nonnumeric
 from .names.names import Portion as Portion
 from .names.names import Tunable as Tunable
+from .names.names import by_stored_name as by_stored_name
 from .names.names import check_declarable as check_declarable
 from .names.names import plain as plain
 from .names.names import split_index as split_index
+from .names.names import stored_name as stored_name
+from .names.names import unknown_of as unknown_of
 from .object import MTKParameters as MTKParameters
 from .parts import combine as combine
 from .parts import filter_spec as filter_spec
@@ -67,7 +73,6 @@ from .parts import param_labels as param_labels
 from .parts import partition as partition
 from .show.short import short_bounds as short_bounds
 from .show.short import short_number as short_number
-from .show.short import width as width
 from .vectors import canonicalize as canonicalize
 from .vectors import hasportion as hasportion
 from .vectors import labels as labels

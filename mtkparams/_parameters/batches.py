@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ..errors import KindError, ShapeError
 from .buffers.dtypes import is_plain, promoted
@@ -44,14 +45,16 @@ def in_axes(p: T, *what: Portion | Name) -> T:
         (3,)
     """
 
-    def axes(x: Any) -> Any:
+    def axes(x: MTKParameters | ArrayLike) -> Any:
         if not isinstance(x, MTKParameters):
             return 0 if not what and jnp.ndim(x) else None
         batched = _named(x, what) if what else _found(x)
         return x.from_buffers(
             {
-                portion: tuple(0 if (portion, i) in batched else None for i, _ in enumerate(own))
-                for portion, own in x.buffers.items()
+                portion: tuple(
+                    0 if (portion, i) in batched else None for i, _ in enumerate(buffers)
+                )
+                for portion, buffers in x.buffers.items()
             }
         )
 
@@ -71,8 +74,8 @@ def _named(p: MTKParameters, what: Sequence[Portion | Name]) -> set[At]:
 def _found(p: MTKParameters) -> set[At]:
     return {
         (portion, i)
-        for portion, own in p.buffers.items()
-        for i, buffer in enumerate(own)
+        for portion, buffers in p.buffers.items()
+        for i, buffer in enumerate(buffers)
         if jnp.ndim(buffer) > 1
     }
 
@@ -84,9 +87,9 @@ def batch_by_name(p: MTKParameters, values: Mapping[Any, Any]) -> MTKParameters:
     broadcast = {
         portion: tuple(
             jnp.broadcast_to(buffer, (size, *buffer.shape)) if (portion, i) in places else buffer
-            for i, buffer in enumerate(own)
+            for i, buffer in enumerate(buffers)
         )
-        for portion, own in p.buffers.items()
+        for portion, buffers in p.buffers.items()
     }
     return p.from_buffers(broadcast).set(values)
 
@@ -109,16 +112,16 @@ def members(values: Mapping[Any, Any]) -> int:
                 raise ShapeError(
                     f"The arrays in {plain(name)!r} have {sizes[plain(name)]} and {shape[0]} members."
                 )
-    found = set(sizes.values())
-    if len(found) > 1:
+    counts = set(sizes.values())
+    if len(counts) > 1:
         every = ", ".join(f"{name!r} {size}" for name, size in sizes.items())
         raise ShapeError(f"The values have different numbers of members: {every}.")
-    if not found:
+    if not counts:
         raise ShapeError("No values are given, and so no members: name what differs between them.")
-    return found.pop()
+    return counts.pop()
 
 
-def is_list(value: Any) -> bool:
+def is_list(value: object) -> bool:
     """Whether `value` is a list of numbers, or of lists of them, which stands for an array."""
     return isinstance(value, list | tuple) and all(is_list(x) or is_plain(x) for x in value)
 
@@ -147,8 +150,8 @@ def stack(objects: Sequence[T]) -> T:
     first, structure = jax.tree.flatten(objects[0])
     columns = [[leaf] for leaf in first]
     for number, other in enumerate(objects[1:], 1):
-        leaves, found = jax.tree.flatten(other)
-        if found != structure:
+        leaves, other_structure = jax.tree.flatten(other)
+        if other_structure != structure:
             raise KindError(
                 f"Objects 0 and {number} differ in their {_difference(objects[0], other)}, and only "
                 "arrays can be stacked. Make all of them from one with set, replace or mtk.remake."
@@ -171,7 +174,7 @@ def _stacked(column: list[Any]) -> Any:
     return jnp.stack([x.astype(dtype) for x in arrays])
 
 
-def _difference(one: Any, other: Any) -> str:
+def _difference(one: object, other: object) -> str:
     if type(one) is not type(other):
         return f"kind: {type(one).__name__} and {type(other).__name__}"
     mine, theirs = (

@@ -17,21 +17,21 @@ def check_bindings(p: MTKParameters) -> None:
 
 def reads(p: MTKParameters) -> dict[str, tuple[str, ...]]:
     """For each dependent parameter the names that its binding reads, as far as it evaluates."""
-    found: dict[str, tuple[str, ...]] = {}
+    names_read: dict[str, tuple[str, ...]] = {}
 
     def evaluate(p: MTKParameters, name: str) -> None:
         bound = new_bound(p)
         try:
             read(p, name, bound)
         finally:
-            found.update({who: tuple(names) for who, names in bound.reads.items()})
+            names_read.update({who: tuple(names) for who, names in bound.reads.items()})
 
     for name in p.index.bound:
         try:
             eqx.filter_eval_shape(evaluate, p, name)
         except Exception:  # asked by those who report another error already
             continue
-    return found
+    return names_read
 
 
 def readers_of(p: MTKParameters) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ to one bound, a logit between two. `scale=` in the declaration overrides it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ from ..errors import KindError, OutOfBoundsError
 from .buffers.dtypes import family
 from .buffers.reader import Buffers
 from .buffers.selection import Piece, Selection, What, select
-from .buffers.vector import check_vector, gather, take, vector_dtype
-from .holder import held
+from .buffers.vector import Values, check_vector, gather, take, vector_dtype
+from .lens import lens_of
 from .names.names import Tunable
 
 # The kinds of coordinate, each on entries of its own with constants `a` and `b`.
@@ -72,18 +72,18 @@ _LOG_SLOPE: dict[Kind, Change] = {  # log |d value / d free| at the free coordin
 
 @overload
 def to_unconstrained(
-    p: Any,
-    vector: Any = None,
+    p: object,
+    vector: Values | None = None,
     what: What = Tunable,
     *,
     log_jacobian: Literal[False] = False,
 ) -> Array: ...
 @overload
 def to_unconstrained(
-    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: object, vector: Values | None = None, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def to_unconstrained(
-    p: Any, vector: Any = None, what: What = Tunable, *, log_jacobian: bool = False
+    p: object, vector: Values | None = None, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The free coordinates of a vector of values: numbers that an optimizer may move anywhere.
 
@@ -114,9 +114,9 @@ def to_unconstrained(
         >>> mtk.to_unconstrained(p).tolist()
         [0.0]
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     values = (
         gather(selection, p.buffers) if vector is None else check_vector(vector, selection, dtype)
@@ -129,14 +129,14 @@ def to_unconstrained(
 
 @overload
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[False] = False
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: Literal[False] = False
 ) -> Array: ...
 @overload
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: Literal[True]
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: Literal[True]
 ) -> tuple[Array, Array]: ...
 def from_unconstrained(
-    p: Any, free: Any, what: What = Tunable, *, log_jacobian: bool = False
+    p: object, free: Values, what: What = Tunable, *, log_jacobian: bool = False
 ) -> Array | tuple[Array, Array]:
     """The values at free coordinates, inside their bounds; undoes `mtk.to_unconstrained`.
 
@@ -155,9 +155,9 @@ def from_unconstrained(
         >>> mtk.from_unconstrained(p, [0.0]).tolist()
         [2.0]
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     free = check_vector(free, selection, float_dtype(selection, p.buffers))
     kinds = _kinds(selection)
     values = _apply(_FROM_FREE, free, kinds)
@@ -175,11 +175,11 @@ def _kinds(selection: Selection) -> Kinds:
         for piece in selection.pieces
         for _ in range(piece.positions.size)
     ]
-    found: dict[Kind, list[int]] = {}
+    entries_of: dict[Kind, list[int]] = {}
     for i, scale in enumerate(scales):
-        found.setdefault(_kind(scale, lower[i], upper[i]), []).append(i)
+        entries_of.setdefault(_kind(scale, lower[i], upper[i]), []).append(i)
     kinds: Kinds = {}
-    for kind, entries in found.items():
+    for kind, entries in entries_of.items():
         at = np.asarray(entries)
         a = np.asarray([scales[i] for i in entries], float) if kind == "divide" else lower[at]
         kinds[kind] = (at, a, upper[at])
@@ -206,9 +206,9 @@ def _apply(changes: dict[Kind, Change], x: Array, kinds: Kinds) -> Array:
         return x
     parts = []
     for kind, (at, a, b) in kinds.items():
-        own = take(x, at)
-        ends = (jnp.broadcast_to(jnp.asarray(end, x.dtype), own.shape) for end in (a, b))
-        parts.append(changes[kind](own, *ends))
+        values = take(x, at)
+        ends = (jnp.broadcast_to(jnp.asarray(end, x.dtype), values.shape) for end in (a, b))
+        parts.append(changes[kind](values, *ends))
     order = np.argsort(np.concatenate([at for at, _, _ in kinds.values()]))
     return take(parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1), order)
 
@@ -251,16 +251,16 @@ def _like(flags: np.ndarray, x: Array) -> Array:
 def _message(
     label: str, lower: float, upper: float, positive: bool, value: float | None = None
 ) -> str:
-    found = "has a value" if value is None else f"is {value}"
+    state = "has a value" if value is None else f"is {value}"
     if positive:
-        return f"{label!r} {found}, and its coordinate is a logarithm: it must be positive."
+        return f"{label!r} {state}, and its coordinate is a logarithm: it must be positive."
     return (
-        f"{label!r} {found} outside of its bounds ({lower}, {upper}), or on one that its free "
+        f"{label!r} {state} outside of its bounds ({lower}, {upper}), or on one that its free "
         "coordinate does not reach. Start strictly inside."
     )
 
 
-def bounds(p: Any, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
+def bounds(p: object, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
 
     **Arguments:**
@@ -279,9 +279,9 @@ def bounds(p: Any, what: What = Tunable) -> tuple[np.ndarray, np.ndarray]:
         >>> lower.tolist(), upper.tolist()
         ([0.0, -inf], [1.0, inf])
     """
-    holder = held(p)
-    p = holder.p
-    selection = select(holder.what(what), p.index, p.buffers)
+    lens = lens_of(p)
+    p = lens.p
+    selection = select(lens.what(what), p.index, p.buffers)
     dtype = float_dtype(selection, p.buffers)
     lower, upper = limits(selection)
     return lower.astype(dtype), upper.astype(dtype)

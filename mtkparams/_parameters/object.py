@@ -8,12 +8,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..errors import KindError, ShapeError
 from .buffers.copies import fresh_buffers, own_copy
 from .buffers.read import View, read
 from .buffers.reader import Buffers, is_absent
+from .buffers.vector import Values
 from .buffers.write import write
 from .names.index import Index
 from .names.names import PORTIONS, VECTORS, Caches, Initial, Portion
@@ -64,8 +65,8 @@ class MTKParameters(eqx.Module):
 
     def __init__(
         self,
-        tunable: Any = (),
-        initials: Any = (),
+        tunable: Values = (),
+        initials: Values = (),
         discrete: Iterable[Any] = (),
         constants: Iterable[Any] = (),
         nonnumeric: Iterable[Any] = (),
@@ -93,19 +94,19 @@ class MTKParameters(eqx.Module):
         if not self.index.entries:
             return
         for portion in PORTIONS:
-            found = tuple(buffer.shape[-1] for buffer in self.buffers[portion])
-            if portion is not Caches and found != (self.index.widths[portion] or found[:0]):
+            widths = tuple(buffer.shape[-1] for buffer in self.buffers[portion])
+            if portion is not Caches and widths != (self.index.widths[portion] or widths[:0]):
                 raise ShapeError(
                     f"The index has buffers of widths {self.index.widths[portion]} in {portion!r}, "
-                    f"got {found}. Build named objects with mtk.parameters({{...}})."
+                    f"got {widths}. Build named objects with mtk.parameters({{...}})."
                 )
 
     @property
     def buffers(self) -> Buffers:
         """The buffers of each portion, a tuple each, also for the two that are one vector."""
         return {
-            portion: (own,) if portion in VECTORS else own
-            for portion, own in zip(PORTIONS, self._fields(), strict=True)
+            portion: (field,) if portion in VECTORS else field
+            for portion, field in zip(PORTIONS, self._fields(), strict=True)
         }
 
     def _fields(self) -> tuple[Any, ...]:
@@ -131,7 +132,7 @@ class MTKParameters(eqx.Module):
 
     # Reading
 
-    def __getitem__(self, spec: Any) -> Any:
+    def __getitem__(self, spec: PyTree) -> Any:
         """The value under a name, or a structure of values for a structure of names.
 
         **Arguments:**
@@ -242,7 +243,7 @@ def _shapes(buffers: tuple[Any, ...]) -> list[Any]:
     return [None if is_absent(b) else (b.shape, b.dtype) for b in buffers]
 
 
-def _vector(values: Any, name: str) -> Array:
+def _vector(values: Values, name: str) -> Array:
     if isinstance(values, tuple | list) and not values:
         return jnp.zeros(0)
     (vector,) = _own((values,), name)
@@ -257,7 +258,7 @@ def _own(buffers: Iterable[Any], name: str) -> tuple[Array, ...]:
     return tuple(_buffer(b, f"{name}[{i}]") for i, b in enumerate(buffers))
 
 
-def _buffer(values: Any, name: str) -> Array:
+def _buffer(values: object, name: str) -> Array:
     try:
         buffer = values if isinstance(values, jax.Array) else jnp.array(values)
     except (TypeError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -45,8 +45,8 @@ def filter_spec(p: MTKParameters, *what: Portion | Name) -> Any:
     names = [item for item in what if not isinstance(item, Portion)]
     filled = _filled(select(names, p.index, buffers), p) if names else set()
     chosen = {
-        q: tuple(q in portions or (q, i) in filled for i, _ in enumerate(own))
-        for q, own in buffers.items()
+        q: tuple(q in portions or (q, i) in filled for i, _ in enumerate(numbered))
+        for q, numbered in buffers.items()
     }
     present = {
         q: tuple(None if b is None else c for b, c in zip(buffers[q], chosen[q], strict=True))
@@ -98,16 +98,14 @@ def partition(p: MTKParameters, *what: Any) -> tuple[Any, MTKParameters]:
     if len(what) == 1 and isinstance(what[0], Mapping):
         return _groups(p, what[0]), p.with_buffers(p.buffers)
     if what and all(isinstance(item, Portion) for item in what):
-        own = p.with_buffers(p.buffers)
-        return eqx.partition(own, filter_spec(own, *what))
+        copy = p.with_buffers(p.buffers)
+        return eqx.partition(copy, filter_spec(copy, *what))
     items = [x for item in what for x in (_listed(item))]
     return _part(p, items), p.with_buffers(p.buffers)
 
 
-def _listed(item: Any) -> list[Any]:
-    return (
-        [item] if isinstance(item, str | Portion) or not hasattr(item, "__iter__") else list(item)
-    )
+def _listed(item: object) -> list[Any]:
+    return list(item) if isinstance(item, Iterable) and not isinstance(item, str) else [item]
 
 
 def _groups(p: MTKParameters, groups: Mapping[Hashable, Any]) -> dict[Hashable, MTKParameters]:
@@ -150,7 +148,7 @@ def _part(p: MTKParameters, items: list[Any]) -> MTKParameters:
     for portion in PORTIONS:
         buffers[portion] = tuple(gather(s, p.buffers) for s in order.get(portion, ()))
     empty = MTKParameters()
-    return empty.with_buffers({q: own or empty.buffers[q] for q, own in buffers.items()}, index)
+    return empty.with_buffers({q: group or empty.buffers[q] for q, group in buffers.items()}, index)
 
 
 def _part_index(selection: Selection) -> tuple[Index, dict[Portion, tuple[Selection, ...]]]:
@@ -201,7 +199,7 @@ def _add(entries: dict[str, Entry], piece: Piece, place: Place) -> None:
     entries[piece.label] = Entry(piece.label, piece.at[0], (Leaf("", place),), about=about)
 
 
-def combine(free: Any, rest: MTKParameters) -> MTKParameters:
+def combine(free: object, rest: MTKParameters) -> MTKParameters:
     """The whole object: `rest` with the entries of `free`; undoes `mtk.partition`.
 
     **Arguments:**
@@ -229,7 +227,7 @@ def combine(free: Any, rest: MTKParameters) -> MTKParameters:
     if free.index is rest.index:
         whole = eqx.combine(free, rest)
         return whole.with_buffers(whole.buffers)
-    if any(is_absent(buffer) for own in free.buffers.values() for buffer in own):
+    if any(is_absent(buffer) for group in free.buffers.values() for buffer in group):
         raise KindError(
             "These are parts of two different objects: text or a function was set in one of them "
             "after mtk.partition, or they were never one. Set it before, or after mtk.combine."

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 from jaxtyping import Array
 
+from .._text import quoted
 from ..errors import PortionError
 from .buffers.reader import is_absent
 from .buffers.selection import Selection, What, select
-from .buffers.vector import gather, scatter
-from .holder import held
+from .buffers.vector import Values, gather, scatter
+from .lens import lens_of
 from .names.names import Portion, Tunable
 from .object import MTKParameters
 
-Repack: TypeAlias = Callable[[Any], Any]
+T = TypeVar("T")
 
 
-def hasportion(portion: Portion, p: Any) -> bool:
+def hasportion(portion: Portion, p: object) -> bool:
     """Whether `p` has any entries in `portion`.
 
     !!! Example
@@ -28,14 +29,18 @@ def hasportion(portion: Portion, p: Any) -> bool:
         >>> mtk.hasportion(mtk.Tunable, p), mtk.hasportion(mtk.Discrete, p)
         (True, False)
     """
-    p = held(p).p
-    buffers = p.buffers
-    return select(portion, p.index, buffers).size > 0 and not any(map(is_absent, buffers[portion]))
+    whole = lens_of(p).p
+    buffers = whole.buffers
+    return select(portion, whole.index, buffers).size > 0 and not any(
+        map(is_absent, buffers[portion])
+    )
 
 
 def canonicalize(
-    what: What, p: Any
-) -> tuple[Array | Any, Repack | Any, bool | Any]:  # `Any`: or else every caller checks for `None`
+    what: What, p: T
+) -> tuple[
+    Array | Any, Callable[[Values], T] | Any, bool | Any
+]:  # `Any`: or else every caller checks for `None`
     """One vector of a portion or of a list of names, the way back, and whether it aliases `p`.
 
     **Arguments:**
@@ -63,19 +68,19 @@ def canonicalize(
         >>> vector.tolist(), repack(2 * vector)["alpha"].item()
         ([1.0, 2.0, 0.5], 1.0)
     """
-    holder = held(p)
-    p, what = holder.p, holder.what(what)
-    buffers = p.buffers
-    selection = select(what, p.index, buffers)
-    if isinstance(what, Portion) and not hasportion(what, p):
+    lens = lens_of(p)
+    whole, what = lens.p, lens.what(what)
+    buffers = whole.buffers
+    selection = select(what, whole.index, buffers)
+    if isinstance(what, Portion) and not hasportion(what, whole):
         return None, None, None
     # A template of its own: the caller may donate `p` and go on with `repack`.
-    template = p.with_buffers(buffers)
-    repack = lambda vector: holder.put(_replace(selection, template, vector))
+    template = whole.with_buffers(buffers)
+    repack = lambda vector: lens.put(_replace(selection, template, vector))
     return gather(selection, buffers), repack, False
 
 
-def replace(what: What, p: Any, vector: Any) -> Any:
+def replace(what: What, p: T, vector: object) -> T:
     """A new object (or problem) with `vector` in a portion or under a list of names.
 
     **Arguments:**
@@ -96,20 +101,20 @@ def replace(what: What, p: Any, vector: Any) -> Any:
         >>> mtk.replace(mtk.Tunable, p, [3.0, 4.0])["beta"].item()
         4.0
     """
-    holder = held(p)
-    p, what = holder.p, holder.what(what)
-    if isinstance(what, Portion) and not hasportion(what, p):
-        have = ", ".join(repr(q) for q in Portion if hasportion(q, p)) or "none"
+    lens = lens_of(p)
+    whole, what = lens.p, lens.what(what)
+    if isinstance(what, Portion) and not hasportion(what, whole):
+        have = quoted(q for q in Portion if hasportion(q, whole)) or "none"
         raise PortionError(f"{what!r} is absent from this object; it has {have}.")
-    return holder.put(_replace(select(what, p.index, p.buffers), p, vector))
+    return lens.put(_replace(select(what, whole.index, whole.buffers), whole, vector))
 
 
-def _replace(selection: Selection, p: MTKParameters, vector: Any) -> MTKParameters:
+def _replace(selection: Selection, p: MTKParameters, vector: object) -> MTKParameters:
     keep_precision = selection.whole is None
     return p.with_buffers(scatter(selection, p.buffers, vector, keep_precision))
 
 
-def labels(p: Any, what: What = Tunable) -> tuple[str, ...]:
+def labels(p: object, what: What = Tunable) -> tuple[str, ...]:
     """The name of each entry of `mtk.canonicalize(what, p)[0]`, in its order.
 
     **Arguments:**
@@ -124,5 +129,5 @@ def labels(p: Any, what: What = Tunable) -> tuple[str, ...]:
         >>> mtk.labels(p)
         ('alpha', 'tau[0]', 'tau[1]')
     """
-    holder = held(p)
-    return select(holder.what(what), holder.p.index, holder.p.buffers).labels()
+    lens = lens_of(p)
+    return select(lens.what(what), lens.p.index, lens.p.buffers).labels()

@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 
 from .._lookup import Names, Spec, is_eager, names_of, parameters_of, read_all, written
-from .._parameters import Held, MTKParameters, Name, held, own_copy, plain, split_index
+from .._parameters import Lens, MTKParameters, Name, lens_of, own_copy, plain, split_index
 from ..errors import DeclarationError, KindError
 from .initialize import Initialization
 from .nonlinear import NonlinearProblem, NonlinearSolution
@@ -53,13 +53,13 @@ def _(provider: P, values: Mapping[str, Any]) -> P:
     return remake(provider, values)
 
 
-@held.register(ODEProblem)
-def _(holder: ODEProblem) -> Held:
+@lens_of.register(ODEProblem)
+def _(holder: ODEProblem) -> Lens:
     # Copies: the caller may donate the problem and go on with a repack.
     t0, t1 = own_copy(holder.t0), own_copy(holder.t1)
     fields = lambda q: (q.p, q.t0, q.t1)
     put = lambda p: eqx.tree_at(fields, holder, (p, t0, t1))
-    return Held(holder.p, _given(holder, set(holder.conditions.free)), put)
+    return Lens(holder.p, _given(holder, set(holder.conditions.free)), put)
 
 
 def _given(holder: ODEProblem | NonlinearProblem, found: set[str]) -> Callable[[Name], str]:
@@ -101,11 +101,11 @@ def _(provider: NonlinearProblem | NonlinearSolution, spec: object, at: object) 
     return _start(provider, spec)
 
 
-@held.register(NonlinearProblem)
-def _(holder: NonlinearProblem) -> Held:
+@lens_of.register(NonlinearProblem)
+def _(holder: NonlinearProblem) -> Lens:
     t = own_copy(holder.t)
     put = lambda p: eqx.tree_at(lambda q: (q.p, q.t), holder, (p, t))
-    return Held(holder.p, _given(holder, {f"Initial({n})" for n in holder.model.unknowns}), put)
+    return Lens(holder.p, _given(holder, {f"Initial({n})" for n in holder.model.unknowns}), put)
 
 
 @names_of.register(Initialization)

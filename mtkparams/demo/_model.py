@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import diffrax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 import mtkparams as mtk
@@ -70,7 +70,7 @@ _INITIALS = {"hare": (30.0, "khare", "hares in 1900"), "lynx": (4.0, "klynx", "l
 
 
 def vector_field(
-    t: Any, populations: Mapping[str, Float[Array, ""]], p: mtk.MTKParameters
+    t: ArrayLike, populations: Mapping[str, Float[Array, ""]], p: mtk.MTKParameters
 ) -> dict[str, Float[Array, ""]]:
     """How fast hares and lynxes grow, in thousands a year (Lotka 1925, Volterra 1926).
 

@@ -16,7 +16,7 @@ from ._model import SPECIES, simulate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Blue and orange of Okabe and Ito (2008), which colour-blind readers tell apart.
+# Blue and orange of Okabe and Ito (2008), which color-blind readers tell apart.
 _COLORS = {"hare": "#D55E00", "lynx": "#0072B2"}
 _PLURALS = {"hare": "hares", "lynx": "lynxes"}
 _INK = "#333333"

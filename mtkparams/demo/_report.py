@@ -6,6 +6,7 @@ import math
 
 import mtkparams as mtk
 
+from .._text import ruled, text_table
 from ._data import PUBLISHED
 
 _HEADER = ("parameter", "estimate", "published", "away")
@@ -26,7 +27,8 @@ def report(fit: mtk.fitting.FitResult) -> str:
     lines.append(str(fit.report()))
     if not fit.converged:
         lines += ["", "NOT converged: more steps are needed, the estimates are preliminary."]
-    return "\n".join([*lines, "", *_table([_HEADER, *(_row(fit, name) for name in fit.labels)])])
+    rows = [_HEADER, *(_row(fit, name) for name in fit.labels)]
+    return "\n".join([*lines, "", *ruled(text_table(rows, right=(1, 2, 3)))])
 
 
 def _row(fit: mtk.fitting.FitResult, name: str) -> tuple[str, ...]:
@@ -39,13 +41,3 @@ def _row(fit: mtk.fitting.FitResult, name: str) -> tuple[str, ...]:
         f"{published.mean:.{decimals}f} ± {published.sd:g}",
         f"{(estimate - published.mean) / published.sd:+.2f} sd",
     )
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines = []
-    for name, *numbers in rows:
-        cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *cells]).rstrip())
-    return [rule, lines[0], rule, *lines[1:], rule]

@@ -415,7 +415,7 @@ def test_bounds_are_static():
 # Values of other libraries
 
 
-class Labelled:
+class Labeled:
     """As a column of a table is: an array with something around it."""
 
     def __array__(self, dtype=None, copy=None):
@@ -423,7 +423,7 @@ class Labelled:
 
 
 def test_what_can_become_an_array_is_one():
-    p = mtk.parameters({"column": Labelled(), "none": []})
+    p = mtk.parameters({"column": Labeled(), "none": []})
     assert p["column"].tolist() == [1.0, 2.0]
     assert p["none"].shape == (0,)
     assert p.names(mtk.Tunable) == ("column", "none")

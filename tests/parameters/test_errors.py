@@ -105,7 +105,7 @@ CALLS: dict[str, tuple[Call, type[Exception], list[str]]] = {
         ["the list of 1 name takes a vector of 1 entry (alpha)", "got shape (2,)"],
     ),
     "number for a vector": (
-        lambda p: mtk.replace(["alpha"], p, 1.0), errors.ShapeError, ["1 entries", "got shape ()"]
+        lambda p: mtk.replace(["alpha"], p, 1.0), errors.ShapeError, ["1 entry", "got shape ()"]
     ),
     # Kinds
     "text for a number": (

@@ -182,7 +182,7 @@ def test_floats_follow_the_precision_of_a_whole_portion(p):
     assert new["alpha"].dtype == new["spring.stiffness"].dtype == "float32"
     assert new["Initial(x)"].dtype == float
     part = mtk.replace(["alpha"], p, jnp.ones(1, "float32"))
-    assert part["alpha"].dtype == float  # its neighbours keep their digits
+    assert part["alpha"].dtype == float  # its neighbors keep their digits
     wide = mtk.replace(["alpha"], new, jnp.ones(1, "float64"))
     assert wide["tau"].dtype == float
 

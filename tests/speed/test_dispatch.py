@@ -14,9 +14,9 @@ from speed.counts import comparisons
 
 import mtkparams as mtk
 from mtkparams._parameters.names.fingerprint import Same
-from mtkparams._parameters.names.index import About, Entry, Hole, Index, Leaf, Place
+from mtkparams._parameters.names.index import Entry, Hole, Index, Leaf, Metadata, Place
 
-STATIC = (Index, Entry, Leaf, Place, About, Hole, Same)
+STATIC = (Index, Entry, Leaf, Place, Metadata, Hole, Same)
 
 
 def double(p):

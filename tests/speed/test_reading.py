@@ -93,7 +93,7 @@ def test_very_many_names_are_split_in_two_steps():
     names, p = named(2_000)
     counts = equations(jax.grad(lambda p: combined(p[names[:20]])), p)
     assert counts["split"] == 2  # of the buffer into groups, and of the group that was read
-    assert counts["broadcast_in_dim"] < 150  # zeros for the neighbours, and not for all names
+    assert counts["broadcast_in_dim"] < 150  # zeros for the neighbors, and not for all names
     assert not {"slice", "dynamic_slice", "gather", "pad", "scatter-add"} & set(counts)
 
 

@@ -117,19 +117,19 @@ def test_a_hundred_scalar_equations():
     """Each name is read and written once, so the field by name is the field by hand."""
     n = 100
     force = lambda left, own, right: left - 2.0 * own + right
-    neighbours = lambda i: ((i - 1) % n, i, (i + 1) % n)
+    neighbors = lambda i: ((i - 1) % n, i, (i + 1) % n)
     system = mtk.System(
         parameters={"k": 0.5},
         unknowns={f"x{i}": i / n for i in range(n)},
         derivatives=lambda t, u, p: {
-            f"x{i}": p.k * force(*(u[f"x{j}"] for j in neighbours(i))) for i in range(n)
+            f"x{i}": p.k * force(*(u[f"x{j}"] for j in neighbors(i))) for i in range(n)
         },
     )
     problem = mtk.ODEProblem(system)
 
     def by_hand(t, y, k):
         x = jnp.unstack(y)
-        return jnp.stack([k[0] * force(*(x[j] for j in neighbours(i))) for i in range(n)])
+        return jnp.stack([k[0] * force(*(x[j] for j in neighbors(i))) for i in range(n)])
 
     y, t = jnp.arange(100.0), jnp.array(0.0)
     ours = equations(problem.model.derivative, t, y, problem.p)

@@ -16,7 +16,7 @@ def tunables(n):
 
 
 def alternating(n):
-    """Names whose neighbours are in another portion."""
+    """Names whose neighbors are in another portion."""
     names = [mtk.Initial(f"x{i}") if i % 2 else f"x{i}" for i in range(n)]
     return names, mtk.parameters(dict.fromkeys(names, 0.5))
 

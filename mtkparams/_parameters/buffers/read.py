@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import equinox as eqx
+from jaxtyping import PyTree
 
+from ..._text import listed
 from ...errors import KindError, unknown_name
-from ..names.index import namespaces
-from ..names.names import Initial, Name, Portion, plain
-from .reader import BoundValues, Reader
+from ..names.index import Index, namespaces
+from ..names.names import Initial, Name, Portion, plain, unknown_of
+from .reader import BoundValues, ParameterObject, Reader
 
 
 class View:
@@ -31,7 +33,7 @@ class View:
     # Mangled, so that no parameter's name is hidden behind them.
     __slots__ = ("__get", "__prefix", "__tree")
 
-    def __init__(self, tree: Any, get: Callable[[Name], Any], prefix: str = ""):
+    def __init__(self, tree: Index | _Renamed, get: Callable[[Name], Any], prefix: str = ""):
         self.__tree = tree
         self.__get = get
         self.__prefix = prefix
@@ -65,7 +67,7 @@ class View:
         return list(self)
 
     def __repr__(self) -> str:
-        return f"<view of {', '.join(self) or 'no names'}>"
+        return f"<view of {listed(self) or 'no names'}>"
 
 
 def within(view: View, prefix: str) -> View:
@@ -76,13 +78,13 @@ def within(view: View, prefix: str) -> View:
 def _inside(prefix: str, name: Name) -> str:
     """`name` as seen from outside the namespace; `Initial(x)` inside `tank.` is `Initial(tank.x)`."""
     text = plain(name)
-    for of in ("Initial(", "D("):
-        if prefix and text.startswith(of):
-            return of + prefix + text[len(of) :]
-    return prefix + text
+    unknown = unknown_of(text)
+    if unknown is not None:
+        return str(Initial(prefix + unknown))
+    return f"D({prefix}{text[2:]}" if text.startswith("D(") else prefix + text
 
 
-def read(p: Any, spec: Any, bound: BoundValues | None = None) -> Any:
+def read(p: ParameterObject, spec: PyTree, bound: BoundValues | None = None) -> Any:
     """The value under a name, or a structure of values; `bound` has what was evaluated before."""
     bound = new_bound(p) if bound is None else bound
     if isinstance(spec, str | Initial):
@@ -109,31 +111,34 @@ def read(p: Any, spec: Any, bound: BoundValues | None = None) -> Any:
     )
 
 
-def new_bound(p: Any) -> BoundValues:
+def new_bound(p: ParameterObject) -> BoundValues:
     """Room for the dependent parameters of `p` during one read, or several that belong together."""
     return BoundValues(functools.partial(_view, p))
 
 
-def shared_view(p: Any) -> View:
+def shared_view(p: ParameterObject) -> View:
     """A view that evaluates each dependent parameter once, for one call of an equation."""
     return _view(p, new_bound(p))
 
 
-def _view(p: Any, bound: BoundValues) -> View:
+def _view(p: ParameterObject, bound: BoundValues) -> View:
     return View(p.index, lambda name: read(p, name, bound))
 
 
-def _of_each_member(p: Any, spec: Any) -> Any:
+def _of_each_member(p: ParameterObject, spec: PyTree) -> Any:
     # A function of parameters is one of a single set of them: `jnp.sum(p.tau)` of a batch is a
     # sum for each member. Buffers without the outermost axis of the batch serve all members.
-    depth = max(buffer.ndim for own in p.buffers.values() for buffer in own)
-    axes = {q: tuple(0 if b.ndim == depth else None for b in own) for q, own in p.buffers.items()}
+    depth = max(buffer.ndim for buffers in p.buffers.values() for buffer in buffers)
+    axes = {
+        q: tuple(0 if b.ndim == depth else None for b in buffers)
+        for q, buffers in p.buffers.items()
+    }
     return eqx.filter_vmap(lambda p: p[spec], in_axes=(p.from_buffers(axes),))(p)
 
 
-def _reader(p: Any) -> Reader:
+def _reader(p: ParameterObject) -> Reader:
     try:
-        return p._reader
+        return p._reader  # pyright: ignore[reportAttributeAccessIssue], a slot of the object
     except AttributeError:
         reader = Reader(p.index, p.buffers)
         object.__setattr__(p, "_reader", reader)

@@ -6,7 +6,7 @@ import bisect
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
 from jax.extend.core import get_opaque_trace_state
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from ...errors import BoundParameterError, CycleError, PortionError
@@ -28,6 +29,22 @@ Pieces: TypeAlias = "dict[Any, Any]"
 # name of 10,000 then costs 157 + 64 pieces rather than 10,000; the gradient of all stays linear.
 _AT_ONCE = 1024
 _GROUP = 64
+
+
+@runtime_checkable
+class ParameterObject(Protocol):
+    """A parameter object, as far as those know it that it is made with: its class comes after them."""
+
+    index: Index
+
+    @property
+    def buffers(self) -> Buffers: ...
+
+    def from_buffers(
+        self, buffers: Mapping[Portion, tuple[Any, ...]], index: Index | None = None
+    ) -> Any: ...
+
+    def __getitem__(self, spec: Any) -> Any: ...
 
 
 class Reader:
@@ -47,8 +64,8 @@ class Reader:
 
     def is_batch(self) -> bool:
         """Whether all buffers are here, and any of them has leading axes of a batch."""
-        found = [buffer for own in self.buffers.values() for buffer in own]
-        return not any(map(is_absent, found)) and any(buffer.ndim > 1 for buffer in found)
+        every = [buffer for buffers in self.buffers.values() for buffer in buffers]
+        return not any(map(is_absent, every)) and any(buffer.ndim > 1 for buffer in every)
 
     def place(self, place: Place, name: str) -> Array:
         """The array at `place`, with the leading axes of a batch in front."""
@@ -86,7 +103,7 @@ class Reader:
         if trace is not buffer._trace and jax.config.jax_check_tracer_leaks:  # pyright: ignore
             return None
         if id(trace) not in self.pieces:
-            self.pieces = {i: own for i, own in self.pieces.items() if _is_running(own[0])}
+            self.pieces = {i: entry for i, entry in self.pieces.items() if _is_running(entry[0])}
             self.pieces[id(trace)] = (trace, {})
         return self.pieces[id(trace)][1]
 
@@ -198,16 +215,16 @@ class BoundValues:
         return jax.tree.map(_as_array, value, is_leaf=whole)
 
 
-def _as_array(x: Any) -> Any:
+def _as_array(x: object) -> Any:
     return jnp.asarray(x) if eqx.is_array_like(x) and not isinstance(x, jax.Array) else x
 
 
-def is_absent(buffer: Any) -> bool:
+def is_absent(buffer: object) -> bool:
     """Whether a part of an object stands here without this buffer: `None`, `optax.MaskedNode`."""
     return not hasattr(buffer, "dtype")
 
 
-def as_array(buffer: Any) -> Array:
+def as_array(buffer: ArrayLike) -> Array:
     """A buffer as a JAX array; `jax.device_get` makes NumPy arrays of them."""
     return buffer if isinstance(buffer, jax.Array) else jnp.asarray(buffer)
 
@@ -217,8 +234,8 @@ def refuse_parts(buffers: Buffers, name: str) -> None:
 
     A binding maps values to values. Applied to a gradient it would give a number, and a wrong one.
     """
-    for portion, own in buffers.items():
-        if any(map(is_absent, own)):
+    for portion, portion_buffers in buffers.items():
+        if any(map(is_absent, portion_buffers)):
             raise BoundParameterError(
                 f"{name!r} is a dependent parameter, and this object is a part without its "
                 f"{portion!r} (a gradient, an optimizer's state or a partition), where a binding "
@@ -227,7 +244,7 @@ def refuse_parts(buffers: Buffers, name: str) -> None:
 
 
 @functools.partial(jax.jit, static_argnums=2, inline=True)
-def _read(buffer: Array, start: Any, shape: tuple[int, ...]) -> Array:
+def _read(buffer: Array, start: int | Array, shape: tuple[int, ...]) -> Array:
     # With a start that is no part of the program: compiled once, not once for each name.
     size = math.prod(shape)
     flat = lax.dynamic_slice_in_dim(
@@ -242,7 +259,7 @@ def current_trace() -> Any:
     return current() if current is not None else None
 
 
-def _is_running(trace: Any) -> bool:
+def _is_running(trace: object) -> bool:
     return getattr(trace, "is_valid", lambda: True)()
 
 

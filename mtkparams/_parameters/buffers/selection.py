@@ -88,14 +88,14 @@ class Selection:
     @functools.cached_property
     def by_place(self) -> Mapping[At, tuple[np.ndarray, np.ndarray]]:
         """For each buffer the positions in it, and for each of those the position in the vector."""
-        found: dict[At, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        positions: dict[At, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         start = 0
         for piece in self.pieces:
-            inside, outside = found.setdefault(piece.at, ([], []))
+            inside, outside = positions.setdefault(piece.at, ([], []))
             inside.append(piece.positions)
             outside.append(np.arange(start, start + piece.positions.size))
             start += piece.positions.size
-        return {at: (np.concatenate(i), np.concatenate(o)) for at, (i, o) in found.items()}
+        return {at: (np.concatenate(i), np.concatenate(o)) for at, (i, o) in positions.items()}
 
 
 def select(what: What, index: Index, buffers: Buffers) -> Selection:

@@ -7,8 +7,8 @@ truth values come back as such, and refuse what they cannot hold: a fraction, or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -16,14 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
-from ..._text import counted
+from ..._text import counted, listed, quoted
 from ...errors import KindError, PortionError, ShapeError
 from .copies import own_copy
 from .dtypes import family, fits, promoted
 from .reader import Buffers, as_array, is_absent
 from .selection import At, Selection
+
+# The numbers of a vector: an array, or a list of them.
+Values: TypeAlias = ArrayLike | Sequence[Any]
 
 
 def gather(selection: Selection, buffers: Buffers) -> Array:
@@ -68,7 +72,9 @@ def put(buffer: Array, positions: np.ndarray, values: Array) -> Array:
     return buffer.at[..., positions].set(values, unique_indices=True)
 
 
-def scatter(selection: Selection, buffers: Buffers, vector: Any, keep_precision: bool) -> Buffers:
+def scatter(
+    selection: Selection, buffers: Buffers, vector: object, keep_precision: bool
+) -> Buffers:
     """`buffers` with the entries of a selection taken from `vector`.
 
     **Arguments:**
@@ -121,12 +127,12 @@ def transfer(source: Selection, given: Buffers, target: Selection, buffers: Buff
 
 def with_buffers(buffers: Buffers, new: Mapping[At, Array]) -> Buffers:
     return {
-        portion: tuple(new.get((portion, i), old) for i, old in enumerate(own))
-        for portion, own in buffers.items()
+        portion: tuple(new.get((portion, i), old) for i, old in enumerate(portion_buffers))
+        for portion, portion_buffers in buffers.items()
     }
 
 
-def check_vector(vector: Any, selection: Selection, common: Any) -> Array:
+def check_vector(vector: Any, selection: Selection, common: DTypeLike) -> Array:
     """`vector` as an array of numbers with the length of a selection."""
     what = _words(selection)
     if not eqx.is_array_like(vector) and not isinstance(vector, list | tuple):
@@ -137,15 +143,14 @@ def check_vector(vector: Any, selection: Selection, common: Any) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(f"The values of {what} are a vector of numbers: {error}") from error
     if vector.ndim == 0 or vector.shape[-1] != selection.size:
-        labels = ", ".join(selection.labels()[:6]) + (", ..." if selection.size > 6 else "")
         raise ShapeError(
-            f"{what} takes a vector of {counted(selection.size, 'entry')} ({labels}), "
+            f"{what} takes a vector of {counted(selection.size, 'entry')} ({listed(selection.labels())}), "
             f"got shape {vector.shape}."
         )
     return vector
 
 
-def _plain(values: Any, common: Any) -> Array:
+def _plain(values: Sequence[Any], common: DTypeLike) -> Array:
     array = jnp.asarray(values)
     return array.astype(common) if fits(array.dtype, common) else array
 
@@ -174,7 +179,7 @@ def _contiguous(positions: np.ndarray) -> int | None:
     return int(positions[0]) if bool((steps == 1).all()) else None
 
 
-def _check_family(given: Any, common: np.dtype, selection: Selection) -> None:
+def _check_family(given: DTypeLike, common: np.dtype, selection: Selection) -> None:
     if fits(given, common) and family(given) != family(common):
         raise KindError(
             f"{_words(selection)} holds {np.dtype(common).name} and was given a vector of "
@@ -187,7 +192,7 @@ def _check_family(given: Any, common: np.dtype, selection: Selection) -> None:
         )
 
 
-def _back(old: Any, given: Any, common: np.dtype, keep_precision: bool) -> np.dtype:
+def _back(old: np.dtype, given: np.dtype, common: np.dtype, keep_precision: bool) -> np.dtype:
     if given == common:
         return old
     if family(old) == family(given):
@@ -205,7 +210,7 @@ def convert(values: Array, dtype: Any, names: list[str], was: Array | None = Non
     """
     if values.dtype == dtype:
         return values
-    who = ", ".join(map(repr, dict.fromkeys(names)))
+    who = quoted(dict.fromkeys(names))
     if fits(values.dtype, dtype):
         new = values.astype(dtype)
         if family(values.dtype) != "i" or promoted([values.dtype, dtype]) == dtype:
@@ -242,7 +247,7 @@ def widened(buffer: Array, dtype: Any, positions: np.ndarray, names: list[str]) 
     others = np.setdiff1d(np.arange(buffer.shape[-1]), positions)
     mine = take(buffer, others)
     lost = take(new, others).astype(buffer.dtype) != mine
-    who = ", ".join(map(repr, dict.fromkeys(names)))
+    who = quoted(dict.fromkeys(names))
     return refuse(
         new,
         lost,
@@ -266,7 +271,7 @@ def _to_integers(values: Array, dtype: np.dtype, who: str) -> Array:
         return x.astype(dtype)
 
     @cast.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: object, tangents: object) -> Any:
         # JAX would give zero here. Zero is a number, and the question has no answer.
         raise KindError(
             f"A derivative with respect to {who} was asked for, which holds {dtype.name} and has "

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
+from ..._text import shortened
 from ...errors import BoundParameterError, KindError, ShapeError
 from ..names.fingerprint import fingerprint
 from ..names.index import Entry, Hole, Index, Target
@@ -62,9 +63,7 @@ def _write(selection: Selection, buffers: Buffers, arrays: list[Any], cast: bool
         flat = [_flat(piece, value, buffer) for piece, value in mine]
         # A Python number takes the dtype of its buffer: it has no precision of its own.
         strong = [
-            v.dtype
-            for (_, given), v in zip(mine, flat, strict=True)
-            if not _is_weak(given, v, buffer)
+            v.dtype for (_, raw), v in zip(mine, flat, strict=True) if not _is_weak(raw, v, buffer)
         ]
         dtype = buffer.dtype if cast or not strong else promoted([buffer.dtype, *strong])
         names = [piece.label for piece, _ in mine]
@@ -89,7 +88,7 @@ def _is_key(x: Array) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.extended)
 
 
-def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
+def _is_weak(given: PyTree, array: Array, buffer: Array) -> bool:
     """Whether `given`, which is `array` now, has no precision of its own and fits the buffer."""
     if jnp.issubdtype(buffer.dtype, jax.dtypes.extended):
         return True
@@ -97,7 +96,7 @@ def _is_weak(given: Any, array: Array, buffer: Array) -> bool:
     return (plain or array.weak_type) and fits(array.dtype, buffer.dtype)
 
 
-def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
+def _flat(piece: Piece, value: object, buffer: Array) -> Array:
     name = piece.label
     is_key = jnp.issubdtype(buffer.dtype, jax.dtypes.extended)
     try:
@@ -107,7 +106,7 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise KindError(
             f"{name!r} is {'a random key' if is_key else 'a number or an array of numbers'}, "
-            f"got {type(value).__name__} {_short(value)}."
+            f"got {type(value).__name__} {shortened(value)}."
         ) from error
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu":
         # Where 64 bits are off, JAX cuts NumPy's integers down without a word.
@@ -131,18 +130,18 @@ def _flat(piece: Piece, value: Any, buffer: Array) -> Array:
     return array.reshape((*array.shape[: array.ndim - len(shape)], -1))
 
 
-def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
+def _take_apart(entry: Entry, value: PyTree) -> tuple[list[Any], Any]:
     """The arrays of a new value for a pytree, a text or a function, and what is static in it."""
     if isinstance(entry.skeleton, str) and not isinstance(value, str):
-        raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {_short(value)}.")
+        raise KindError(f"{entry.name!r} is text, got {type(value).__name__} {shortened(value)}.")
     if callable(entry.skeleton) and not callable(value):
         raise KindError(
-            f"{entry.name!r} is a function, got {type(value).__name__} {_short(value)}."
+            f"{entry.name!r} is a function, got {type(value).__name__} {shortened(value)}."
         )
     holes, structure = jax.tree.flatten(entry.skeleton)
-    leaves, found = jax.tree.flatten(value)
-    if structure != found:
-        raise _other_structure(entry, value, str(structure), str(found))
+    leaves, other_structure = jax.tree.flatten(value)
+    if structure != other_structure:
+        raise _other_structure(entry, value, str(structure), str(other_structure))
     arrays = [x for x, hole in zip(leaves, holes, strict=True) if isinstance(hole, Hole)]
     static = [hole if isinstance(hole, Hole) else x for x, hole in zip(leaves, holes, strict=True)]
     late = [
@@ -156,26 +155,28 @@ def _take_apart(entry: Entry, value: Any) -> tuple[list[Any], Any]:
     for new, old in zip(static, holes, strict=True):
         if not (isinstance(new, type(old)) or _both_functions(new, old) or _both_numbers(new, old)):
             raise KindError(
-                f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {_short(new)}."
+                f"{entry.name!r} holds a {type(old).__name__}, got {type(new).__name__} {shortened(new)}."
             )
     return arrays, structure.unflatten(static)
 
 
-def _both_functions(new: Any, old: Any) -> bool:
+def _both_functions(new: object, old: object) -> bool:
     return callable(new) and callable(old)
 
 
-def _both_numbers(new: Any, old: Any) -> bool:
+def _both_numbers(new: object, old: object) -> bool:
     # Among the settings of a Module. Of a truth value the type counts, of a number it does not.
     return type(new) in (int, float, complex) and type(old) in (int, float, complex)
 
 
-def _other_structure(entry: Entry, value: Any, structure: str, found: str) -> KindError:
+def _other_structure(entry: Entry, value: object, structure: str, found: str) -> KindError:
     declared, kind = type(entry.skeleton).__name__, type(value).__name__
     cure = "Give a value of the same structure, or declare it anew."
     if isinstance(entry.skeleton, eqx.Module):
         # The structure of a Module lists every setting of every layer: pages that nobody reads.
-        got = "one with other settings or sizes" if kind == declared else f"{kind} {_short(value)}"
+        got = (
+            "one with other settings or sizes" if kind == declared else f"{kind} {shortened(value)}"
+        )
         return KindError(f"{entry.name!r} is a {declared} as it was declared, got {got}. {cure}")
     return KindError(
         f"{entry.name!r} is a {declared} of structure {structure}, got {found}. {cure}"
@@ -190,8 +191,3 @@ def _with_skeletons(index: Index, skeletons: Mapping[str, Any]) -> Index:
         for name, entry in index.entries.items()
     )
     return Index.of(tuple(entries), index.widths)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

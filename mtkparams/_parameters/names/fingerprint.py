@@ -31,7 +31,7 @@ class Same:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any):
+    def __init__(self, value: object):
         self.value = value
 
     def __eq__(self, other: object) -> bool:
@@ -41,12 +41,12 @@ class Same:
         return id(self.value)
 
 
-def fingerprint(value: Any) -> Hashable:
+def fingerprint(value: object) -> Hashable:
     """A hashable value that is equal for values which a declaration cannot tell apart."""
     return _fingerprint(value, ())
 
 
-def _fingerprint(value: Any, inside: tuple[int, ...]) -> Hashable:
+def _fingerprint(value: object, inside: tuple[int, ...]) -> Hashable:
     if value is None or isinstance(value, bool | int | str | bytes | enum.Enum | type):
         # The type is part of it: 1 == True == 1.0 in Python, and they trace differently.
         return (type(value), value)
@@ -124,7 +124,7 @@ def _read_global(name: str, reader: types.FunctionType, inside: tuple[int, ...])
     return None if hasattr(builtins, name) else Same(reader.__globals__)
 
 
-def _global(value: Any, reader: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
+def _global(value: object, reader: types.FunctionType, inside: tuple[int, ...]) -> Hashable:
     if isinstance(value, types.ModuleType):
         return _module(value, reader, inside)
     if isinstance(value, types.FunctionType) and value.__module__ != reader.__module__:
@@ -135,13 +135,13 @@ def _global(value: Any, reader: types.FunctionType, inside: tuple[int, ...]) -> 
     return _fingerprint(value, inside)
 
 
-def is_at_home(value: Any) -> bool:
+def is_at_home(value: object) -> bool:
     """Whether the module of a function holds it under its own name."""
-    found: Any = sys.modules.get(getattr(value, "__module__", None) or "")
+    attribute: Any = sys.modules.get(getattr(value, "__module__", None) or "")
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or ""
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return found is not None and found is value
+        attribute = getattr(attribute, part, None)
+    return attribute is not None and attribute is value
 
 
 def _module(
@@ -163,8 +163,8 @@ def _names(code: types.CodeType) -> set[str]:
 @functools.cache
 def _globals_read(code: types.CodeType) -> frozenset[str]:
     # Not all of `co_names`: in `lambda p: p.k` it has `k`, and a global `k` is no concern of it.
-    own = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
-    return frozenset(own.union(*(_globals_read(c) for c in _nested(code))))
+    names = {i.argval for i in dis.get_instructions(code) if i.opname in _READS_GLOBAL}
+    return frozenset(names.union(*(_globals_read(c) for c in _nested(code))))
 
 
 _READS_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")

@@ -7,20 +7,20 @@ import functools
 import importlib
 import math
 import operator
-import threading
 import types
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
-from ..._text import counted
+from ..._interned import Interned
+from ..._text import counted, quoted
 from ...errors import UnknownNameError, unknown_name
 from .fingerprint import fingerprint, is_at_home
-from .names import Item, Name, Portion, plain, split_index
+from .names import Item, Name, Portion, plain, split_index, unknown_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Leaf:
 
 
 @dataclasses.dataclass(frozen=True)
-class About:
+class Metadata:
     """What is declared about a parameter besides its value."""
 
     lower: np.ndarray | None = None
@@ -99,7 +99,7 @@ class Entry:
     leaves: tuple[Leaf, ...] = ()
     skeleton: Any = Hole()
     bind: Callable[..., Any] | None = None
-    about: About = About()
+    about: Metadata = Metadata()
 
     @property
     def is_array(self) -> bool:
@@ -125,18 +125,14 @@ class Target:
     items: tuple[Item, ...] | None
 
 
-_interned: weakref.WeakValueDictionary[Hashable, Index] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
-
-
-class Index:
+class Index(Interned):
     """Names, and the place of each: static, interned, compared by identity.
 
     Equal declarations give the same object, also after copying and pickling, so that JAX compares
     two parameter objects of one structure by `is`. Make one with `Index.of`.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_key", "entries", "widths")
+    __slots__ = ("entries", "widths")
 
     entries: Mapping[str, Entry]
     widths: Mapping[Portion, tuple[int, ...]]
@@ -145,24 +141,13 @@ class Index:
     def of(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ...]]) -> Index:
         """The one index that has these `entries`, and buffers of these `widths` in each portion."""
         key = (tuple(entry.key() for entry in entries), tuple(sorted_widths(widths)))
-        with _lock:
-            index = _interned.get(key)
-            if index is None:
-                index = object.__new__(Index)
-                index._key = key
-                index.entries = MappingProxyType({entry.name: entry for entry in entries})
-                index.widths = MappingProxyType(dict(sorted_widths(widths)))
-                _interned[key] = index
-        return index
-
-    def __init__(self) -> None:
-        raise TypeError("An index is made by Index.of, which returns the interned one.")
-
-    def __copy__(self) -> Index:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Index:
-        return self
+        return Index._interned(
+            key,
+            lambda: {
+                "entries": MappingProxyType({entry.name: entry for entry in entries}),
+                "widths": MappingProxyType(dict(sorted_widths(widths))),
+            },
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restored, (tuple(map(_portable, self.entries.values())), dict(self.widths)))
@@ -176,11 +161,11 @@ class Index:
 
     @functools.cached_property
     def _by_portion(self) -> Mapping[Portion, tuple[str, ...]]:
-        found: dict[Portion, list[str]] = {portion: [] for portion in Portion}
+        names_of: dict[Portion, list[str]] = {portion: [] for portion in Portion}
         for name, entry in self.entries.items():
             if entry.portion is not None:
-                found[entry.portion].append(name)
-        return {portion: tuple(names) for portion, names in found.items()}
+                names_of[entry.portion].append(name)
+        return {portion: tuple(names) for portion, names in names_of.items()}
 
     @functools.cached_property
     def leaf_names(self) -> Mapping[str, tuple[Entry, Leaf]]:
@@ -205,17 +190,14 @@ class Index:
     @functools.cached_property
     def runs(self) -> Mapping[tuple[Portion, int], tuple[Place, ...]]:
         """The places of each buffer from first to last; they cover it without gaps."""
-        found: dict[tuple[Portion, int], list[Place]] = {}
+        places_of: dict[tuple[Portion, int], list[Place]] = {}
         for entry in self.entries.values():
             for leaf in entry.leaves:
                 if leaf.place is not None:
-                    found.setdefault((leaf.place.portion, leaf.place.buffer), []).append(leaf.place)
-        return {key: tuple(sorted(places, key=_start)) for key, places in found.items()}
-
-    @functools.cached_property
-    def memo(self) -> dict[Any, Any]:
-        """Room for what other modules derive from the index once, such as selections."""
-        return {}
+                    places_of.setdefault((leaf.place.portion, leaf.place.buffer), []).append(
+                        leaf.place
+                    )
+        return {key: tuple(sorted(places, key=_start)) for key, places in places_of.items()}
 
     def find(self, name: Name) -> Target:
         """What `name` means, with nearest names in the error where it means nothing."""
@@ -231,7 +213,7 @@ class Index:
                 "declaration, and has no names. Declare them with mtk.parameters({...})."
             )
         if text in self.namespaces:
-            inside = ", ".join(repr(f"{text}.{child}") for child in self.namespaces[text][:4])
+            inside = quoted(f"{text}.{child}" for child in self.namespaces[text])
             raise UnknownNameError(f"{text!r} is a namespace, not a parameter: it holds {inside}.")
         raise unknown_name(text, [*self.entries, *self.leaf_names])
 
@@ -282,7 +264,7 @@ class _Reference:
     name: str
 
     @staticmethod
-    def to(value: Any) -> Any:
+    def to(value: object) -> Any:
         plain = types.FunctionType | types.BuiltinFunctionType | type  # pickle takes these by name
         if not callable(value) or isinstance(value, plain) or not is_at_home(value):
             return value
@@ -292,7 +274,7 @@ class _Reference:
         return _Reference(value.__module__, name)
 
     @staticmethod
-    def follow(value: Any) -> Any:
+    def follow(value: object) -> Any:
         if not isinstance(value, _Reference):
             return value
         return operator.attrgetter(value.name)(importlib.import_module(value.module))
@@ -314,14 +296,14 @@ def _restored(entries: tuple[Entry, ...], widths: Mapping[Portion, tuple[int, ..
 
 def namespaces(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The parts of dotted names that come after each prefix; initial values are in none."""
-    found: dict[str, dict[str, None]] = {"": {}}
+    children_of: dict[str, dict[str, None]] = {"": {}}
     for name in names:
-        if name.startswith("Initial("):
+        if unknown_of(name) is not None:
             continue
         parts = name.split(".")
         for depth, part in enumerate(parts):
-            found.setdefault(".".join(parts[:depth]), {})[part] = None
-    return {prefix: tuple(children) for prefix, children in found.items()}
+            children_of.setdefault(".".join(parts[:depth]), {})[part] = None
+    return {prefix: tuple(children) for prefix, children in children_of.items()}
 
 
 def _start(place: Place) -> tuple[int, int]:
@@ -359,7 +341,7 @@ def show_item(item: Item) -> str:
     return str(item)
 
 
-def rebuild(skeleton: Any, arrays: list[Any]) -> Any:
+def rebuild(skeleton: PyTree, arrays: list[Any]) -> Any:
     """The pytree of `skeleton` with `arrays` in its holes, in order."""
     leaves, structure = jax.tree.flatten(skeleton)
     filled = iter(arrays)

@@ -6,9 +6,12 @@ import dataclasses
 import enum
 import re
 import unicodedata
-from typing import TypeAlias
+from collections.abc import Callable, Container, Mapping
+from typing import Any, TypeAlias, TypeVar
 
-from ...errors import DeclarationError, UnknownNameError
+from ...errors import DeclarationError, OverlapError, UnknownNameError
+
+T = TypeVar("T")
 
 Item: TypeAlias = "int | slice"
 
@@ -40,11 +43,13 @@ Name: TypeAlias = "str | Initial"
 
 _TRAILING = re.compile(r"^(?P<base>.*?)(?P<brackets>\[[^\[\]]*\])$", re.DOTALL)
 _INTEGER = re.compile(r"^[+-]?\d+$")
+# As `Initial.__str__` writes it.
+_INITIAL = re.compile(r"^Initial\((?P<unknown>.*)\)(?P<brackets>\[[^\[\]]*\])?$", re.DOTALL)
 
 
 def _split_brackets(name: str) -> tuple[str, str]:
-    found = _TRAILING.match(name)
-    return (found["base"], found["brackets"]) if found else (name, "")
+    match = _TRAILING.match(name)
+    return (match["base"], match["brackets"]) if match else (name, "")
 
 
 def plain(name: object) -> str:
@@ -59,15 +64,52 @@ def plain(name: object) -> str:
     )
 
 
+def unknown_of(name: str) -> str | None:
+    """The unknown whose initial value `name` is: `"Initial(x)"` is that of `"x"`.
+
+    `None` for every other name. With an index in brackets it is an entry of the unknown. This is the
+    only place that reads such names, as `str(Initial("x"))` is the only one that writes them.
+    """
+    match = _INITIAL.match(name)
+    return None if match is None else match["unknown"] + (match["brackets"] or "")
+
+
+def stored_name(name: Name, unknowns: Container[str]) -> str:
+    """The name of the parameter that holds what `name` means: of an unknown its initial value."""
+    text = plain(name)
+    split = split_index(text)
+    base = text if split is None else split[0]
+    return str(Initial(text)) if base in unknowns else text
+
+
+def by_stored_name(
+    values: Mapping[Any, T], stored: Callable[[Any], Name] | None = None, verb: str = "given"
+) -> dict[str, T]:
+    """A user's dictionary under the names of parameters, or an error where it names one twice.
+
+    **Arguments:**
+
+    - `values`: by names as a user writes them.
+    - `stored`: the parameter that a name means, by default that of the same name.
+    - `verb`: what the dictionary does with a name, for the error.
+    """
+    named: dict[str, T] = {}
+    for key, value in values.items():
+        name = plain(key if stored is None else stored(key))
+        if name in named:
+            raise OverlapError(f"{name!r} is {verb} twice, in two spellings. Keep one of them.")
+        named[name] = value
+    return named
+
+
 def check_declarable(name: str) -> None:
     """Raises `DeclarationError` where `name` could not be written in brackets or after a dot."""
-    inner = (
-        name[len("Initial(") : -1] if name.startswith("Initial(") and name.endswith(")") else name
-    )
-    bad = [part for part in inner.split(".") if not part.isidentifier()]
-    if bad:
+    unknown = unknown_of(name)
+    parts = (name if unknown is None else unknown).split(".")
+    wrong = [part for part in parts if not part.isidentifier()]
+    if wrong:
         raise DeclarationError(
-            f"{name!r} cannot be a name: {bad[0]!r} is not an identifier. Use letters, digits and "
+            f"{name!r} cannot be a name: {wrong[0]!r} is not an identifier. Use letters, digits and "
             "_, with dots between namespaces; give array entries as one array under one name."
         )
 

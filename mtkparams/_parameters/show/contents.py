@@ -9,7 +9,7 @@ has its `__str__` from here, and weird ones are shown too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,26 @@ import numpy as np
 from jax import lax
 from jax.core import Tracer
 
+from ..buffers.reader import ParameterObject
 from ..names.index import Index, Place
 from ..names.names import PORTIONS, VECTORS, Caches, Portion
 
 # Of a larger buffer a table fetches only the rows that it shows.
 LARGE = 1_000_000
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """An array, of whatever library, or the type of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 class Contents:
@@ -33,26 +48,26 @@ class Contents:
     - `is_whole`: whether dependent parameters can be evaluated.
     """
 
-    def __init__(self, p: Any, everything: bool):
+    def __init__(self, p: ParameterObject, everything: bool):
         self.p = p
         self.buffers: Mapping[Portion, tuple[Any, ...]] = {
             q: _as_tuple(getattr(p, q.value), len(p.index.widths[q])) for q in PORTIONS
         }
         self.everything = everything
         self.fits = bool(p.index.entries) and all(
-            _fits(p.index, *own) for own in self.buffers.items()
+            _fits(p.index, *buffers) for buffers in self.buffers.items()
         )
         self.is_whole = self.fits and all(is_array(b) for b in self.all())
         self._hosts: dict[tuple[Portion, int], np.ndarray] = {}
 
     def all(self) -> list[Any]:
-        return [buffer for own in self.buffers.values() for buffer in own]
+        return [buffer for buffers in self.buffers.values() for buffer in buffers]
 
     @property
     def leads(self) -> set[tuple[int, ...]]:
         """The axes in front of the buffers."""
-        found = (b.shape for b in self.all() if is_array(b))
-        return {tuple(shape[:-1]) for shape in found if shape and shape[-1]}
+        shapes = (b.shape for b in self.all() if is_array(b))
+        return {tuple(shape[:-1]) for shape in shapes if shape and shape[-1]}
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -100,28 +115,28 @@ class Contents:
         return self._hosts[key]
 
 
-def is_array(x: Any) -> bool:
+def is_array(x: object) -> TypeGuard[Shaped]:
     return hasattr(x, "shape") and hasattr(x, "dtype")
 
 
-def is_key(x: Any) -> bool:
+def is_key(x: Shaped) -> bool:
     return jnp.issubdtype(x.dtype, jax.dtypes.extended)
 
 
-def dtype_name(x: Any) -> str:
+def dtype_name(x: Shaped) -> str:
     return "float0" if x.dtype == jax.dtypes.float0 else x.dtype.name
 
 
-def is_deleted(x: Any) -> bool:
+def is_deleted(x: object) -> bool:
     return isinstance(x, jax.Array) and not isinstance(x, Tracer) and x.is_deleted()
 
 
-def has_value(x: Any) -> bool:
+def has_value(x: object) -> bool:
     """Whether an array has numbers to look at; a tracer, a type and a donated array have none."""
     return not isinstance(x, Tracer | jax.ShapeDtypeStruct) and not is_deleted(x)
 
 
-def to_host(x: Any) -> Any:
+def to_host(x: object) -> Any:
     """An array as a numpy array of its own, its type where it has no value; else `x` itself."""
     if not is_array(x):
         return x
@@ -140,13 +155,13 @@ def _slice(buffer: Any, place: Place) -> jax.Array:
         return lax.dynamic_slice_in_dim(buffer, place.start, place.size, axis=buffer.ndim - 1)
 
 
-def _as_tuple(own: Any, count: int) -> tuple[Any, ...]:
+def _as_tuple(own: object, count: int) -> tuple[Any, ...]:
     # One thing may stand for all buffers of a portion, as in the axes that `jax.vmap` takes.
     buffers = own if type(own) is tuple else (own,) if is_array(own) else (own,) * max(count, 1)
     return tuple(None if _is_nothing(b) else b for b in buffers)
 
 
-def _is_nothing(x: Any) -> bool:
+def _is_nothing(x: object) -> bool:
     # `None`, and what stands for a frozen parameter in the state of a masked optimizer.
     return not is_array(x) and not jax.tree.leaves(x)
 

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from ..buffers.read import new_bound, read
-from .contents import Contents, has_value, is_array, to_host
+from ..buffers.reader import ParameterObject
+from .contents import Contents, Shaped, has_value, is_array, to_host
 
 
 def values(contents: Contents, names: list[str]) -> dict[str, Any]:
@@ -22,8 +23,8 @@ def values(contents: Contents, names: list[str]) -> dict[str, Any]:
     if all(map(has_value, contents.all())):
         # Also where a trace runs: what is known there must not become a part of it.
         with jax.ensure_compile_time_eval():
-            found, errors, _ = _evaluate(contents.p, names)
-        return {**jax.tree.map(to_host, found), **errors}
+            evaluated, errors, _ = _evaluate(contents.p, names)
+        return {**jax.tree.map(to_host, evaluated), **errors}
     return _evaluate_types(jax.tree.map(_type, contents.p), names)[0]
 
 
@@ -32,35 +33,39 @@ def reads(contents: Contents, names: list[str]) -> dict[str, tuple[str, ...]]:
     memo = contents.p.index.memo.setdefault("reads", {})
     if all(name in memo for name in names):
         return {name: memo[name] for name in names}
-    found = _evaluate_types(_member(contents), names)[1]
+    names_read = _evaluate_types(_member(contents), names)[1]
     if contents.is_whole:
-        memo.update(found)
-    return found
+        memo.update(names_read)
+    return names_read
 
 
-def _evaluate(p: Any, names: list[str]) -> tuple[dict[str, Any], dict[str, Exception], Any]:
-    bound, found, errors = new_bound(p), {}, {}
+def _evaluate(
+    p: ParameterObject, names: list[str]
+) -> tuple[dict[str, Any], dict[str, Exception], Any]:
+    bound, evaluated, errors = new_bound(p), {}, {}
     for name in names:
         try:
-            found[name] = read(p, name, bound)
+            evaluated[name] = read(p, name, bound)
         except Exception as error:
             errors[name] = error
-    return found, errors, {name: tuple(bound.reads.get(name, ())) for name in names}
+    return evaluated, errors, {name: tuple(bound.reads.get(name, ())) for name in names}
 
 
-def _evaluate_types(p: Any, names: list[str]) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
+def _evaluate_types(
+    p: ParameterObject, names: list[str]
+) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:
     errors, reads = {}, {}
 
-    def evaluate(p: Any) -> dict[str, Any]:
-        found, failed, read = _evaluate(p, names)
+    def evaluate(p: ParameterObject) -> dict[str, Any]:
+        evaluated, failed, read = _evaluate(p, names)
         errors.update(failed)
         reads.update(read)
-        return found
+        return evaluated
 
     return {**eqx.filter_eval_shape(evaluate, p), **errors}, reads
 
 
-def _type(buffer: Any) -> Any:
+def _type(buffer: Shaped) -> Any:
     return jax.ShapeDtypeStruct(buffer.shape, buffer.dtype)
 
 
@@ -72,8 +77,8 @@ def _member(contents: Contents) -> Any:
                 (contents.width(portion, number),),
                 buffer.dtype if is_array(buffer) else jnp.result_type(float),
             )
-            for number, buffer in enumerate(own)
+            for number, buffer in enumerate(buffers)
         )
-        for portion, own in contents.buffers.items()
+        for portion, buffers in contents.buffers.items()
     }
     return contents.p.from_buffers(types)

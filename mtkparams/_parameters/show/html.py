@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
+from ..._text import html_cell, html_table
+from ..buffers.reader import ParameterObject
 from .shown import Shown
 
 # Points stay in one column: the value is text in which each character has the same width.
@@ -17,28 +18,22 @@ _STYLES = {
 _TITLED = ("name", "description")
 
 
-def html(p: Any) -> str:
+def html(p: ParameterObject) -> str:
     """What a notebook shows: the header, and a table with the columns of `print(p)`."""
     shown = Shown(p)
     lines = ["<div>", f"<p>{escape(shown.header)}</p>"]
     if shown.cells:
-        head = "".join(f'<th style="text-align: left">{column}</th>' for column in shown.cells)
-        lines += ["<table>", f"<thead><tr>{head}</tr></thead>", "<tbody>"]
-        for texts in zip(*shown.cells.values(), strict=True):
-            lines.append(f"<tr>{_row(dict(zip(shown.cells, texts, strict=True)))}</tr>")
-        lines += ["</tbody>", "</table>"]
+        columns = list(shown.cells)
+        texts = zip(*shown.cells.values(), strict=True)
+        lines.append(
+            html_table(columns, (_row(dict(zip(columns, row, strict=True))) for row in texts))
+        )
     lines += [f"<p>{escape(shown.rest)}</p>"] if shown.rest else []
     return "\n".join([*lines, "</div>"])
 
 
-def _row(cells: dict[str, str]) -> str:
-    return "".join(
-        _cell(column, text, cells.get("description", "")) for column, text in cells.items()
-    )
-
-
-def _cell(column: str, text: str, description: str) -> str:
+def _row(texts: dict[str, str]) -> list[str]:
     style = "text-align: left; white-space: nowrap"
-    style += f"; {_STYLES[column]}" if column in _STYLES else ""
-    title = f' title="{escape(description)}"' if description and column in _TITLED else ""
-    return f'<td style="{style}"{title}>{escape(text)}</td>'
+    styles = {column: f"{style}; {more}" for column, more in _STYLES.items()}
+    tips: dict[str, str] = dict.fromkeys(_TITLED, texts.get("description", ""))
+    return [html_cell(text, styles.get(c, style), tips.get(c, "")) for c, text in texts.items()]

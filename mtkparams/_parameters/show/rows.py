@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
-from ..names.index import About, Entry, rebuild
+from ..names.index import Entry, Metadata, rebuild
 from ..names.names import PORTIONS, VECTORS, Caches, Portion
 from . import dependent as dependent
 from .contents import Contents, dtype_name, is_array
@@ -34,15 +35,15 @@ def rows(contents: Contents, wanted: Iterable[Where]) -> list[Row]:
     wanted = list(wanted)
     bound = [w.name for w in wanted if isinstance(w, Entry) and w.bind is not None]
     values, reads = dependent.values(contents, bound), dependent.reads(contents, bound)
-    found = []
+    described = []
     for where in wanted:
         if not isinstance(where, Entry):
-            found.append(_of_buffer(contents, *where))
+            described.append(_of_buffer(contents, *where))
         elif where.bind is not None:
-            found.append(_of_bound(contents, where, values[where.name], reads[where.name]))
+            described.append(_of_bound(contents, where, values[where.name], reads[where.name]))
         else:
-            found.append(_of_name(contents, where))
-    return found
+            described.append(_of_name(contents, where))
+    return described
 
 
 def is_left_out(contents: Contents, where: Where) -> bool:
@@ -51,9 +52,9 @@ def is_left_out(contents: Contents, where: Where) -> bool:
         return contents.buffers[where[0]][where[1]] is None
     if where.bind is not None:
         return not contents.is_whole
-    found = (leaf.place for leaf in where.leaves)
+    places = (leaf.place for leaf in where.leaves)
     return bool(where.leaves) and all(
-        place is None or contents.buffers[place.portion][place.buffer] is None for place in found
+        place is None or contents.buffers[place.portion][place.buffer] is None for place in places
     )
 
 
@@ -71,7 +72,7 @@ def _of_name(contents: Contents, entry: Entry) -> Row:
     return _row(entry.name, value, entry.portion, entry.about, shape, dtypes, declared=declared)
 
 
-def _of_bound(contents: Contents, entry: Entry, value: Any, reads: tuple[str, ...]) -> Row:
+def _of_bound(contents: Contents, entry: Entry, value: PyTree, reads: tuple[str, ...]) -> Row:
     lead, shape = contents.lead, None
     if is_array(value):
         batched = lead and tuple(value.shape[: len(lead)]) == lead
@@ -86,14 +87,14 @@ def _of_buffer(contents: Contents, portion: Portion, number: int) -> Row:
     shape, dtypes = None, set()
     if is_array(value):
         shape, dtypes = tuple(value.shape[-1:]), {dtype_name(value)}
-    return _row(name, value, portion, About(), shape, dtypes)
+    return _row(name, value, portion, Metadata(), shape, dtypes)
 
 
 def _row(
     name: str,
-    value: Any,
+    value: object,
     portion: Portion | None,
-    about: About,
+    about: Metadata,
     shape: tuple[int, ...] | None,
     dtypes: set[str],
     reads: tuple[str, ...] = (),
@@ -118,7 +119,7 @@ def _row(
     }
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def _is_same(a: object, b: object) -> bool:
     if is_array(a) or is_array(b):
         return False
     return a is b or (isinstance(a, str | tuple) and type(a) is type(b) and a == b)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import enum
 import functools
-import unicodedata
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .contents import dtype_name, has_value, is_array, is_key
+from ..._text import counted, cut, number, one_line
+from .contents import Shaped, dtype_name, has_value, is_array, is_key
 
 MANY = 6  # entries up to which an array is written out
 LONG = 40  # characters of text inside of a table
 
+short_number = number  # under the name that other chapters know
+
 _PREFIXES = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 
 
-def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
+def short_value(value: object, shape: tuple[int, ...] | None = None) -> str:
     """`value` in one line; an array of another shape than `shape` is that of a batch."""
     if isinstance(value, Exception):
-        return cut(plain_text(f"{type(value).__name__}: {value}"), LONG)
+        return cut(one_line(f"{type(value).__name__}: {value}"), LONG)
     if is_array(value):
         return _array(value, shape)
     if value is None or isinstance(value, str | bool | int | float | complex):
@@ -32,7 +34,7 @@ def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
         sizes = [leaf.size for leaf in leaves if is_array(leaf) and not is_key(leaf)]
         if sizes:
             count = sum(sizes)
-            return f"{type(value).__name__}, {count} number{'s' * (count != 1)}"
+            return f"{type(value).__name__}, {counted(count, 'number')}"
         if not isinstance(value, dict | list | tuple):
             return type(value).__name__
     elif isinstance(value, enum.Enum):
@@ -42,32 +44,23 @@ def short_value(value: Any, shape: tuple[int, ...] | None = None) -> str:
     return cut(short_object(value), LONG)
 
 
-def short_object(x: Any) -> str:
+def short_object(x: object) -> str:
     """An array as its type, anything else as Python writes it; never fails."""
     if is_array(x):
         return short_type(x)
     try:
-        return plain_text(repr(x))
+        return one_line(repr(x))
     except Exception:
         return f"<{type(x).__name__}>"
 
 
-def short_type(x: Any) -> str:
+def short_type(x: Shaped) -> str:
     """`f64[3,2]` for an array, a tracer or a `jax.ShapeDtypeStruct`."""
     name = dtype_name(x)
     letters = name.rstrip("0123456789")
     if letters in _PREFIXES and name != "float0":
         name = _PREFIXES[letters] + name[len(letters) :]
     return f"{name}[{','.join(map(str, x.shape))}]"
-
-
-def short_number(x: Any) -> str:
-    """A number in six significant digits, an integer in all of its digits."""
-    if isinstance(x, bool | np.bool_ | int | np.integer):
-        return str(x)
-    if isinstance(x, complex | np.complexfloating):
-        return f"{complex(x):.6g}"
-    return f"{float(x):.6g}"
 
 
 def short_bounds(bounds: tuple[Any, Any] | None) -> str:
@@ -80,39 +73,14 @@ def short_bounds(bounds: tuple[Any, Any] | None) -> str:
     return f">= {lower}" if upper is None else f"{lower} … {upper}"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether `value` is one number, to be aligned with others at its point."""
     if is_array(value):
         return value.shape == () and has_value(value) and _kind(value) in ("integer", "float")
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def plain_text(text: Any) -> str:
-    """Text in one line, without characters that would move the cursor."""
-    text = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def width(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )
-
-
-def cut(text: str, columns: int) -> str:
-    """`text` in at most so many columns, with `…` for what is left out."""
-    if width(text) <= columns:
-        return text
-    while text and width(text) > columns - 1:
-        text = text[:-1]
-    return text + "…" if columns > 0 else ""
-
-
-def _kind(x: Any) -> str:
+def _kind(x: Shaped) -> str:
     kinds = {
         "bool": jnp.bool_,
         "integer": jnp.integer,
@@ -129,7 +97,7 @@ def _array(x: Any, shape: tuple[int, ...] | None) -> str:
         return short_type(x)
     if shape is None or tuple(x.shape) == tuple(shape):
         if x.shape == ():
-            return short_number(np.asarray(x).item())
+            return number(np.asarray(x).item())
         if 0 < x.size <= MANY and len(written := _written(np.asarray(x).tolist())) <= LONG:
             return written
     return f"{short_type(x)} {_range(x)}".rstrip()
@@ -138,7 +106,7 @@ def _array(x: Any, shape: tuple[int, ...] | None) -> str:
 def _written(values: Any) -> str:
     if isinstance(values, list):
         return f"[{', '.join(map(_written, values))}]"
-    return short_number(values)
+    return number(values)
 
 
 def _range(x: Any) -> str:
@@ -156,8 +124,8 @@ def _range(x: Any) -> str:
         return f"{high} true"
     if missing == x.size:
         return "all nan"
-    ends = f"{short_number(low)} … {short_number(high)}"
-    text = f"all {short_number(low)}" if low == high else ends
+    ends = f"{number(low)} … {number(high)}"
+    text = f"all {number(low)}" if low == high else ends
     text = f"|z| {text}" if kind == "complex" else text
     return f"{text}, {missing} nan" if missing else text
 
@@ -179,6 +147,6 @@ _extremes_on_device = jax.jit(functools.partial(_extremes, jnp), static_argnums=
 def _end(bound: Any) -> str:
     values = np.asarray(bound)
     if (values == values.flat[0]).all():
-        return short_number(values.flat[0])
-    flat = [short_number(v) for v in values.flat]
+        return number(values.flat[0])
+    flat = [number(v) for v in values.flat]
     return f"[{', '.join(flat if len(flat) <= 4 else [flat[0], '…', flat[-1]])}]"

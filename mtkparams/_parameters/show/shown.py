@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from ..._text import one_line
+from ..buffers.reader import ParameterObject
 from ..names.names import PORTIONS, Nonnumeric, Portion
 from .contents import Contents, is_deleted
 from .rows import Row, is_left_out, places, rows
-from .short import is_number, plain_text, short_bounds, short_value
+from .short import is_number, short_bounds, short_value
 
 COLUMNS = ("name", "value", "unit", "portion", "bounds", "description")
 ROWS = 60
@@ -26,13 +27,13 @@ class Shown:
     cells: dict[str, list[str]]
     rest: str
 
-    def __init__(self, p: Any):
+    def __init__(self, p: ParameterObject):
         contents = Contents(p, everything=False)
         present = [where for where in places(contents) if not is_left_out(contents, where)]
-        found = rows(contents, present[:ROWS])
-        cells = {column: [_cell(row, column) for row in found] for column in COLUMNS}
-        cells["value"] = _aligned(cells["value"], [is_number(row["value"]) for row in found])
-        more = len(present) - len(found)
+        described = rows(contents, present[:ROWS])
+        cells = {column: [_cell(row, column) for row in described] for column in COLUMNS}
+        cells["value"] = _aligned(cells["value"], [is_number(row["value"]) for row in described])
+        more = len(present) - len(described)
         self.header = _header(contents)
         self.cells = {column: texts for column, texts in cells.items() if any(texts)}
         self.rest = f"… {more} more; mtk.describe(p) gives all of them." if more else ""
@@ -46,7 +47,7 @@ def _cell(row: Row, column: str) -> str:
         return short_bounds(value)
     if column == "portion":
         return _portion(value, row["reads"])
-    return "" if value is None else plain_text(value)
+    return "" if value is None else one_line(value)
 
 
 def _portion(portion: Portion | None, reads: tuple[str, ...]) -> str:

@@ -6,9 +6,11 @@ import shutil
 from textwrap import wrap
 from typing import Any
 
+from ..._text import column_widths, counted, cut, text_table
+from ..buffers.reader import ParameterObject
 from ..names.names import PORTIONS, VECTORS
 from .contents import is_array
-from .short import cut, short_object, width
+from .short import short_object
 from .shown import Shown
 
 # Where a line is too long columns give way, in this order, down to these widths.
@@ -24,7 +26,7 @@ _GIVE_WAY = (
 )
 
 
-def table(p: Any) -> str:
+def table(p: ParameterObject) -> str:
     """What `print(p)` shows: a header, and a row for each of the first names."""
     columns = shutil.get_terminal_size((100, 24)).columns
     shown = Shown(p)
@@ -34,33 +36,30 @@ def table(p: Any) -> str:
 
 
 def _laid_out(cells: dict[str, list[str]], columns: int) -> list[str]:
-    widths = {c: max(width(text) for text in (c, *texts)) for c, texts in cells.items()}
+    if not cells:
+        return []
+    lines = [list(cells), *zip(*cells.values(), strict=True)]
+    widths = dict(zip(cells, column_widths(lines), strict=True))
     for column, least in _GIVE_WAY:
         too_long = sum(widths.values()) + 2 * (len(widths) - 1) - columns
         if column in widths and too_long > 0:
             widths[column] = max(min(widths[column], least), widths[column] - too_long)
-    lines = [list(cells), *zip(*cells.values(), strict=True)] if cells else []
-    return ["  ".join(map(_padded, line, widths.values())) for line in lines]
+    return text_table(lines, widths=list(widths.values()))
 
 
-def _padded(text: str, columns: int) -> str:
-    text = cut(text, columns)
-    return text + " " * (columns - width(text))
-
-
-def short(p: Any) -> str:
+def short(p: object) -> str:
     """What `repr(p)` shows: one line with the type of each buffer, safe in any error message."""
     parts = []
     for portion in PORTIONS:
-        own: Any = getattr(p, portion.value, ())
-        if type(own) is not tuple:
-            empty = portion in VECTORS and is_array(own) and tuple(own.shape[-1:]) == (0,)
-            text = "" if empty else cut(short_object(own), 60)
+        buffers: Any = getattr(p, portion.value, ())
+        if type(buffers) is not tuple:
+            empty = portion in VECTORS and is_array(buffers) and tuple(buffers.shape[-1:]) == (0,)
+            text = "" if empty else cut(short_object(buffers), 60)
         else:
-            text = ", ".join(cut(short_object(b), 60) for b in own)
-            text = f"({text}{',' * (len(own) == 1)})" if own else ""
+            text = ", ".join(cut(short_object(b), 60) for b in buffers)
+            text = f"({text}{',' * (len(buffers) == 1)})" if buffers else ""
         parts += [f"{portion.value}={text}"] if text else []
-    count = len(p.index.entries) if hasattr(p, "index") else 0
+    count = len(p.index.entries) if isinstance(p, ParameterObject) else 0
     if count:
-        parts.append(f"{count} name{'s' * (count != 1)}")
+        parts.append(counted(count, "name"))
     return f"MTKParameters({', '.join(parts)})"

@@ -14,7 +14,7 @@ from .object import MTKParameters
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Held:
+class Lens:
     """The object that a holder has, and the way back.
 
     - `stored`: the name in `p` of what the holder calls so: the unknown `"x"` of a problem is
@@ -38,7 +38,7 @@ class Held:
 
 
 @functools.singledispatch
-def held(holder: Any) -> Held:
+def lens_of(holder: object) -> Lens:
     """The parameter object of `holder`; other chapters register their classes here."""
     raise KindError(
         f"This takes a parameter object or a problem, got {type(holder).__name__}. "
@@ -46,6 +46,6 @@ def held(holder: Any) -> Held:
     )
 
 
-@held.register(MTKParameters)
-def _(holder: Any) -> Held:
-    return Held(holder, lambda name: name, lambda p: p)
+@lens_of.register(MTKParameters)
+def _(holder: Any) -> Lens:
+    return Lens(holder, lambda name: name, lambda p: p)
