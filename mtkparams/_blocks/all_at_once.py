@@ -101,18 +101,18 @@ def _newton(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[Arr
     """Evaluations, and where optimistix's Newton arrives, or the guess."""
     solver = optx.Newton(rtol=tol.rtol, atol=tol.rtol)
     steps = tol.steps
-    found = optx.root_find(fn, solver, guess, args, throw=False, max_steps=steps)
-    arrived = (found.result == optx.RESULTS.successful) & jnp.all(jnp.isfinite(found.value))
-    near = lax.stop_gradient(jnp.where(arrived, found.value, guess))
-    return near, found.stats["num_steps"]
+    solution = optx.root_find(fn, solver, guess, args, throw=False, max_steps=steps)
+    arrived = (solution.result == optx.RESULTS.successful) & jnp.all(jnp.isfinite(solution.value))
+    near = lax.stop_gradient(jnp.where(arrived, solution.value, guess))
+    return near, solution.stats["num_steps"]
 
 
 def _levenberg(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[Array, Array]:
     """Evaluations, and where optimistix's Levenberg-Marquardt arrives, or gives up."""
     solver = optx.LevenbergMarquardt(rtol=tol.rtol, atol=tol.rtol)
-    found = optx.least_squares(fn, solver, guess, args, throw=False, max_steps=4 * tol.steps)
-    near = lax.stop_gradient(jnp.where(jnp.isfinite(found.value), found.value, guess))
-    return near, found.stats["num_steps"]
+    solution = optx.least_squares(fn, solver, guess, args, throw=False, max_steps=4 * tol.steps)
+    near = lax.stop_gradient(jnp.where(jnp.isfinite(solution.value), solution.value, guess))
+    return near, solution.stats["num_steps"]
 
 
 def _finish(
@@ -150,9 +150,9 @@ def _verdict(root: Root, fn: Residual, args: Any) -> tuple[Array, Array, Any]:
 
 
 def _dense(fn: Residual) -> Factorize:
-    def factorize(u: Array, args: Any, bad: Array) -> Solves:
+    def factorize(u: Array, args: Any, no_slope: Array) -> Solves:
         jacobian = jax.jacfwd(lambda u: fn(u, args))(u)
-        jacobian = jnp.where(bad[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
+        jacobian = jnp.where(no_slope[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
         parts = equal_parts(jacobian[..., None], tolerances(_DEFAULT, u.dtype))
         rows, columns = (x[:, 0] for x in parts)
         factors = lu_factor(jacobian * columns[None] * rows[:, None])

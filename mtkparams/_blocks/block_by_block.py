@@ -67,33 +67,33 @@ def solve_blocks(
         none = jnp.zeros(0, jnp.int32)
         return Found(guess, none, none, guess, guess, caches=(guess,))
     plan = _plan(structure, settings.sliced and _same_dtypes(structure.graph, guess, args))
-    own = plan.schedule
+    layout = plan.schedule
     tol = tolerances(settings, guess.dtype)
 
     # Where an operation is computed as a whole and a block needs a part of it, the rest is as at a point
     # where all equations make sense: the guess, and for the derivative the solution.
     def residual(z: Array, args: Any) -> Array:
-        return plan.equations(fn, args, z[own.place_of]).residual(z)
+        return plan.equations(fn, args, z[layout.place_of]).residual(z)
 
     def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
-        guess = start[own.place_of]
+        guess = start[layout.place_of]
         blocks = plan.equations(fn, args, guess, settings.doubt)
-        swept = sweep(own, blocks, plan.affine, guess, tol)
-        spoilt = swept.spoilt[own.slot_at]
+        swept = sweep(layout, blocks, plan.affine, guess, tol)
+        spoilt = swept.spoilt[layout.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        left = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
-        report = (swept.status, swept.iterations, left, swept.condition)
-        return swept.z, lost, tuple(r[own.slot_of] for r in report)
+        largest = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
+        report = (swept.status, swept.iterations, largest, swept.condition)
+        return swept.z, lost, tuple(r[layout.slot_of] for r in report)
 
-    def factorize(z: Array, args: Any, bad: Array) -> Solves:
-        usable = jnp.asarray(own.real).at[own.slot_at].min(~bad)
-        factors = plan.equations(fn, args, z[own.place_of]).factors(z, usable)
+    def factorize(z: Array, args: Any, no_slope: Array) -> Solves:
+        usable = jnp.asarray(layout.real).at[layout.slot_at].min(~no_slope)
+        factors = plan.equations(fn, args, z[layout.place_of]).factors(z, usable)
         return Solves(factors.solve, factors.solve_transposed)
 
-    start = jnp.zeros(own.length, guess.dtype).at[own.place_of].set(guess)
+    start = jnp.zeros(layout.length, guess.dtype).at[layout.place_of].set(guess)
     z, report = implicit(find, residual, factorize, start, args)
-    u = z[own.place_of]
-    return Found(u, *report, caches=(u, z[plan.left]))
+    u = z[layout.place_of]
+    return Found(u, *report, caches=(u, z[plan.caches]))
 
 
 def _check(structure: Any, guess: Array, args: Any) -> None:

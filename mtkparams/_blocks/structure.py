@@ -104,8 +104,8 @@ def _described(block: Block, graph: Graph, degree: np.ndarray, factor: np.ndarra
     affine = is_affine(degree, graph.residual, block.equations)
     coefficient = 0.0
     if affine and len(block.equations) == 1:
-        found = float(factor[graph.residual[block.equations[0]]])
-        coefficient = found if abs(found) == 1.0 else coefficient
+        slope = float(factor[graph.residual[block.equations[0]]])
+        coefficient = slope if abs(slope) == 1.0 else coefficient
     explicit = coefficient != 0.0
     return dataclasses.replace(block, affine=affine, explicit=explicit, coefficient=coefficient)
 

@@ -109,12 +109,14 @@ def _blocks(pattern: Sparse, matched: np.ndarray, equations: np.ndarray) -> tupl
     order, level = _order(count, reader, source, first)
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
-    own = np.split(
+    equations_of = np.split(
         equations[np.argsort(rank[label], kind="stable")],
         np.cumsum(np.bincount(rank[label], minlength=count))[:-1],
     )
     by = np.lexsort((rank[source], rank[reader]))
-    read = np.split(rank[source][by], np.cumsum(np.bincount(rank[reader], minlength=count))[:-1])
+    reads_of = np.split(
+        rank[source][by], np.cumsum(np.bincount(rank[reader], minlength=count))[:-1]
+    )
     return tuple(
         Block(
             tuple(e.tolist()),
@@ -122,7 +124,7 @@ def _blocks(pattern: Sparse, matched: np.ndarray, equations: np.ndarray) -> tupl
             int(level[order[k]]),
             tuple(r.tolist()),
         )
-        for k, (e, r) in enumerate(zip(own, read, strict=True))
+        for k, (e, r) in enumerate(zip(equations_of, reads_of, strict=True))
     )
 
 

@@ -34,17 +34,17 @@ class Cut:
     - `program`: the same object for all blocks that compute the same.
     - `read`: nodes that it reads while blocks are solved: those of earlier blocks, and others where
       another block of the same program has one of an earlier block in that place.
-    - `given`: nodes that depend on no unknown.
+    - `fixed`: nodes that depend on no unknown.
     - `arrays`: arrays of nodes that it takes as they stand: such as depend on no unknown, and fillers
       for the places that do not matter to it.
-    - `left`: the nodes that it leaves behind.
+    - `caches`: the nodes that it leaves behind.
     """
 
     program: Program
     read: tuple[int, ...]
-    given: tuple[int, ...]
+    fixed: tuple[int, ...]
     arrays: tuple[np.ndarray, ...]
-    left: tuple[int, ...]
+    caches: tuple[int, ...]
 
 
 class _Cutter:
@@ -70,18 +70,18 @@ class _Cutter:
         whole[whole] = self.is_whole[graph.op[whole]]
         for node in np.nonzero(whole)[0].tolist():
             self.results.setdefault((self.op[node], self.owner[node]), []).append(node)
-        self.left: list[list[int]] = [[] for _ in structure.blocks]
+        self.caches: list[list[int]] = [[] for _ in structure.blocks]
         dear = _costs(graph, structure.owner, self.is_whole) > _CHEAP
         fits = _fits(graph)
         foreign = _foreign(graph, structure.owner, self.needed, dear & ~fits)
-        is_left = foreign & dear & fits
-        self.is_left = is_left.tolist()
+        is_cached = foreign & dear & fits
+        self.is_cached = is_cached.tolist()
         # Most blocks are like others: what they share is made once, and known by its number.
         self.steps: list[Step] = []
         self.step_numbers: dict[Hashable, int] = {}
         self.step_refs: list[Ref] = []
-        for node in np.nonzero(is_left)[0].tolist():
-            self.left[self.owner[node]].append(node)
+        for node in np.nonzero(is_cached)[0].tolist():
+            self.caches[self.owner[node]].append(node)
 
     def operands(self, node: int) -> list[int]:
         return self.edges[self.ptr[node] : self.ptr[node + 1]]
@@ -101,25 +101,25 @@ class _Cutter:
 
     def matter(self, nodes: list[int]) -> set[int]:
         """What results of a whole operation depend on, directly."""
-        found: set[int] = set()
+        reached: set[int] = set()
         stack = [o for node in nodes for o in self.operands(node)]
         while stack:
             node = stack.pop()
-            if node in found:
+            if node in reached:
                 continue
-            found.add(node)
+            reached.add(node)
             if self.op[node] == JUNCTION:
                 stack.extend(self.operands(node))
-        return {node for node in found if self.op[node] != JUNCTION}
+        return {node for node in reached if self.op[node] != JUNCTION}
 
 
-class _One:
+class _Draft:
     """The program of one block, as it is found."""
 
     def __init__(self, cutter: _Cutter, k: int):
         self.c, self.k = cutter, k
         block = cutter.structure.blocks[k]
-        self.own = {
+        self.unknowns = {
             node: i for i, node in enumerate(cutter.graph.unknowns[list(block.unknowns)].tolist())
         }
         self.roots = cutter.graph.residual[list(block.equations)].tolist()
@@ -130,16 +130,23 @@ class _One:
         self.steps: list[int] = []
         self.outside: list[int] = []
         self.arrays: list[np.ndarray] = []
-        self.left = cutter.left[k]
+        self.caches = cutter.caches[k]
         self.residual = tuple(self.ref(node) for node in self.roots)
-        self.leaves = tuple(self.ref(node) for node in self.left)
+        self.cache_refs = tuple(self.ref(node) for node in self.caches)
 
     @property
     def key(self) -> Hashable:
         """Equal for blocks that compute the same, from whatever places."""
         kinds = tuple(self.c.kind[node] for node in self.outside)
         arrays = tuple(a.tobytes() for a in self.arrays)
-        return (len(self.own), tuple(self.steps), self.residual, self.leaves, kinds, arrays)
+        return (
+            len(self.unknowns),
+            tuple(self.steps),
+            self.residual,
+            self.cache_refs,
+            kinds,
+            arrays,
+        )
 
     def ref(self, root: int) -> Ref:
         """The value of a node, with all steps that it takes."""
@@ -150,10 +157,10 @@ class _One:
             if node in refs:
                 stack.pop()
                 continue
-            if node in self.own:
-                refs[node] = (Where.OWN, self.own[node])
+            if node in self.unknowns:
+                refs[node] = (Where.UNKNOWN, self.unknowns[node])
             elif c.owner[node] < 0 or (
-                c.owner[node] != self.k and (c.op[node] < 0 or c.is_left[node])
+                c.owner[node] != self.k and (c.op[node] < 0 or c.is_cached[node])
             ):
                 refs[node] = (Where.READ, len(self.outside))
                 self.outside.append(node)
@@ -247,13 +254,13 @@ def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
     """For each place, if there is one, the nearest place in its column that matters; itself if it does."""
     matters = np.array([n in matter for n in nodes.ravel().tolist()], bool).reshape(nodes.shape)
     steps, width = nodes.shape
-    found: dict[int, int] = {}
+    stand_in: dict[int, int] = {}
     for column in np.flatnonzero(matters.any(0)).tolist():
         rows = np.flatnonzero(matters[:, column])
         nearest = rows[np.argmin(np.abs(np.arange(steps)[:, None] - rows), axis=1)]
         for row in range(steps):
-            found[row * width + column] = int(nearest[row]) * width + column
-    return dict(sorted(found.items()))
+            stand_in[row * width + column] = int(nearest[row]) * width + column
+    return dict(sorted(stand_in.items()))
 
 
 def _needed(graph: Any) -> np.ndarray:
@@ -297,8 +304,8 @@ def _fits(graph: Any) -> np.ndarray:
         if not isinstance(dtype, np.dtype):  # a junction's, or a random key's
             return False
         if jnp.issubdtype(dtype, jnp.floating):
-            own = jnp.finfo(dtype)
-            return own.nmant <= room.nmant and own.nexp <= room.nexp
+            limits = jnp.finfo(dtype)
+            return limits.nmant <= room.nmant and limits.nexp <= room.nexp
         if jnp.issubdtype(dtype, jnp.integer):
             return jnp.iinfo(dtype).bits <= room.nmant + 1
         return dtype == np.dtype(bool)
@@ -332,29 +339,29 @@ def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarra
 def cut(structure: Any) -> list[Cut]:
     """The share of each block."""
     cutter = _Cutter(structure)
-    ones = [_One(cutter, k) for k in range(len(structure.blocks))]
+    drafts = [_Draft(cutter, k) for k in range(len(structure.blocks))]
     alike: dict[Any, list[int]] = {}
-    for k, (one, block) in enumerate(zip(ones, structure.blocks, strict=True)):
+    for k, (draft, block) in enumerate(zip(drafts, structure.blocks, strict=True)):
         # Solved in another way: another program.
         solved = (bool(block.affine), str(block.coefficient))
-        alike.setdefault((one.key, solved), []).append(k)
-    cuts: list[Any] = [None] * len(ones)
+        alike.setdefault((draft.key, solved), []).append(k)
+    cuts: list[Any] = [None] * len(drafts)
     for members in alike.values():
-        outside = np.array([ones[k].outside for k in members], int).reshape(len(members), -1)
+        outside = np.array([drafts[k].outside for k in members], int).reshape(len(members), -1)
         is_read = (structure.owner[outside] >= 0).any(0)
-        program = _program(ones[members[0]], is_read)
+        program = _program(drafts[members[0]], is_read)
         for k, nodes in zip(members, outside, strict=True):
-            read, given = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
-            cuts[k] = Cut(program, read, given, tuple(ones[k].arrays), tuple(ones[k].left))
+            read, fixed = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
+            cuts[k] = Cut(program, read, fixed, tuple(drafts[k].arrays), tuple(drafts[k].caches))
     return cuts
 
 
-def _program(one: _One, is_read: np.ndarray) -> Program:
-    """The program of a block, with what comes from outside parted into read and given."""
-    graph = one.c.graph
+def _program(draft: _Draft, is_read: np.ndarray) -> Program:
+    """The program of a block, with what comes from outside parted into read and fixed."""
+    graph = draft.c.graph
     numbers = np.where(is_read, np.cumsum(is_read), np.cumsum(~is_read)) - 1
     into = [
-        (Where.READ if read else Where.GIVEN, n)
+        (Where.READ if read else Where.FIXED, n)
         for read, n in zip(is_read.tolist(), numbers.tolist(), strict=True)
     ]
 
@@ -375,10 +382,12 @@ def _program(one: _One, is_read: np.ndarray) -> Program:
         )
 
     return Program(
-        size=len(one.own),
-        steps=tuple(step(one.c.steps[n]) for n in one.steps),
-        residual=tuple(parted(r) for r in one.residual),
-        leaves=tuple(parted(r) for r in one.leaves),
-        read_dtypes=tuple(graph.dtypes[graph.kind[n]] for n in np.array(one.outside, int)[is_read]),
-        n_given=int((~is_read).sum()),
+        size=len(draft.unknowns),
+        steps=tuple(step(draft.c.steps[n]) for n in draft.steps),
+        residual=tuple(parted(r) for r in draft.residual),
+        caches=tuple(parted(r) for r in draft.cache_refs),
+        read_dtypes=tuple(
+            graph.dtypes[graph.kind[n]] for n in np.array(draft.outside, int)[is_read]
+        ),
+        n_fixed=int((~is_read).sum()),
     )

@@ -1,4 +1,4 @@
-"""The program of one block: what it computes from its own unknowns and from what it is given.
+"""The program of one block: what it computes from its unknowns and from values from outside.
 
 Blocks that compute the same from different places share one program, and run side by side: every
 value has the blocks in its last axis.
@@ -25,12 +25,12 @@ _SHORT_SUM = 8
 
 
 class Where(enum.IntEnum):
-    """What a value is: an unknown of the block, something computed, read, or given."""
+    """What a value is: an unknown of the block, something computed, read, or fixed."""
 
-    OWN = 0
+    UNKNOWN = 0
     STEP = 1
     READ = 2
-    GIVEN = 3
+    FIXED = 3
 
 
 Ref: TypeAlias = tuple[int, int]  # a `Where`, and a number among those
@@ -73,15 +73,15 @@ Step: TypeAlias = Row | Whole | Element
 
 
 class Inputs(NamedTuple):
-    """What a program is given: values of earlier blocks, of parameters, and whole arrays.
+    """What a program is given: values of earlier blocks, fixed ones, and whole arrays.
 
-    Given values are arrays, or scalars of numpy where they are constants.
+    Fixed values depend on no unknown: arrays, or scalars of numpy where they are constants.
 
-    `hoisted` are values of steps that depend on no own unknown, once somebody has computed them.
+    `hoisted` are values of steps that depend on no unknown of the block, once somebody has computed them.
     """
 
     read: Sequence[Array]
-    given: Sequence[Array | np.generic]
+    fixed: Sequence[Array | np.generic]
     arrays: Sequence[Array]
     hoisted: Sequence[Array] | None = None
 
@@ -92,17 +92,17 @@ class Program:
 
     **Attributes:**
 
-    - `residual`: the values that are to be zero, one for each own unknown.
-    - `leaves`: the values that later blocks read.
+    - `residual`: the values that are to be zero, one for each unknown.
+    - `caches`: the values that later blocks read.
     - `read_dtypes`: of what is read, which comes as numbers of the unknowns' dtype.
     """
 
     size: int
     steps: tuple[Step, ...]
     residual: tuple[Ref, ...]
-    leaves: tuple[Ref, ...]
+    caches: tuple[Ref, ...]
     read_dtypes: tuple[Any, ...]
-    n_given: int
+    n_fixed: int
 
     @property
     def n_read(self) -> int:
@@ -110,13 +110,13 @@ class Program:
 
     @functools.cached_property
     def hoisted(self) -> tuple[int, ...]:
-        """The steps that depend on no own unknown, and that others need."""
+        """The steps that depend on no unknown of the block, and that others need."""
         depends: list[bool] = []
         for step in self.steps:
-            own = any(where == Where.OWN for where, _ in _operands(step))
-            depends.append(own or any(depends[i] for i in _reads(step)))
+            direct = any(where == Where.UNKNOWN for where, _ in _operands(step))
+            depends.append(direct or any(depends[i] for i in _reads(step)))
         read = {i for i, step in enumerate(self.steps) if depends[i] for i in _reads(step)}
-        read |= {i for where, i in self.residual + self.leaves if where == Where.STEP}
+        read |= {i for where, i in self.residual + self.caches if where == Where.STEP}
         # A whole operation counts by the elements that are taken of its results.
         taken = {
             i
@@ -137,11 +137,11 @@ class Program:
     def evaluate_residual(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
         return self._run(x, inputs, self.residual)
 
-    def evaluate_leaves(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
-        return self._run(x, inputs, self.leaves)
+    def evaluate_caches(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
+        return self._run(x, inputs, self.caches)
 
     def evaluate_all(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
-        return self._run(x, inputs, self.residual + self.leaves)
+        return self._run(x, inputs, self.residual + self.caches)
 
     @property
     def has_wholes(self) -> bool:
@@ -152,7 +152,7 @@ class Program:
         """About how many operations the compiler sees for one evaluation."""
         if len(self.steps) <= _ONE_BY_ONE:
             return len(self.steps)
-        return 4 * len(_layers(self, self.residual + self.leaves))
+        return 4 * len(_layers(self, self.residual + self.caches))
 
     def _run(self, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]) -> list[Array]:
         read = [_cast(v, d) for v, d in zip(inputs.read, self.read_dtypes, strict=True)]
@@ -202,7 +202,12 @@ def _one_by_one(
     program: Program, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]
 ) -> list[Array]:
     values: list[Any] = [None] * len(program.steps)
-    sources = {Where.OWN: x, Where.STEP: values, Where.READ: inputs.read, Where.GIVEN: inputs.given}
+    sources = {
+        Where.UNKNOWN: x,
+        Where.STEP: values,
+        Where.READ: inputs.read,
+        Where.FIXED: inputs.fixed,
+    }
 
     def get(ref: Ref) -> Array:
         value = sources[Where(ref[0])][ref[1]]
@@ -365,19 +370,21 @@ def _by_layers(
 ) -> list[Array]:
     """The same steps, with those of one kind and depth as one operation on arrays."""
     blocks = x[0].shape[-1]
-    room = len(program.steps) + program.size + program.n_read + program.n_given
+    room = len(program.steps) + program.size + program.n_read + program.n_fixed
     store = _Store(room, blocks)
-    sources = ((Where.OWN, x), (Where.READ, inputs.read), (Where.GIVEN, inputs.given))
+    sources = ((Where.UNKNOWN, x), (Where.READ, inputs.read), (Where.FIXED, inputs.fixed))
     for where, values in sources:
         for kind in dict.fromkeys((v.dtype, isinstance(v, np.generic)) for v in values):
-            own = [i for i, v in enumerate(values) if (v.dtype, isinstance(v, np.generic)) == kind]
-            chosen = [values[i] for i in own]
+            numbers = [
+                i for i, v in enumerate(values) if (v.dtype, isinstance(v, np.generic)) == kind
+            ]
+            chosen = [values[i] for i in numbers]
             if kind[1]:
                 constants = jnp.asarray(np.array(chosen))[:, None]
-                stacked = jnp.broadcast_to(constants, (len(own), blocks))
+                stacked = jnp.broadcast_to(constants, (len(numbers), blocks))
             else:
                 stacked = jnp.stack([jnp.asarray(v) for v in chosen])
-            store.keep(stacked, [(int(where), i) for i in own])
+            store.keep(stacked, [(int(where), i) for i in numbers])
     for number, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
         store.keep(value[None], [(int(Where.STEP), number)])
     calls: dict[int, list[Array]] = {}

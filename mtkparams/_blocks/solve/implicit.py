@@ -58,8 +58,8 @@ def implicit(
         return eqx.combine(treedef.unflatten(leaves), others_def.unflatten(others))
 
     def arguments(guess: Any, leaves: Any, others: Any) -> Any:
-        own = whole(leaves, others)
-        return (own, guess) if reads_guess else own
+        tree = whole(leaves, others)
+        return (tree, guess) if reads_guess else tree
 
     @jax.custom_jvp
     def solution(guess: Any, leaves: Any, others: Any) -> Any:
@@ -71,19 +71,19 @@ def implicit(
         guess, leaves, others = primals
         guess_dot, leaves_dot, _ = tangents
         u, (last, lost, more) = solution(guess, leaves, others)
-        bad = lost > 0
+        no_slope = lost > 0
         # Second derivatives go through `u` as a function of the arguments, where it is one.
-        safe = jnp.where(bad, lax.stop_gradient(last), u)
+        safe = jnp.where(no_slope, lax.stop_gradient(last), u)
         moved = lambda g, p: residual(safe, arguments(g, p, others))
         still = guess_dot if reads_guess else jnp.zeros_like(guess_dot)
         _, right = jax.jvp(moved, (guess, leaves), (still, leaves_dot))
-        own = arguments(guess, leaves, others)
-        tangent = -_masked_solve(residual, factorize, safe, own, bad, right)
+        tree = arguments(guess, leaves, others)
+        tangent = -_masked_solve(residual, factorize, safe, tree, no_slope, right)
         total = sum(
             (jnp.sum(t.real).astype(u.dtype) for t in leaves_dot),
             jnp.sum(guess_dot).astype(u.dtype),
         )
-        tangent = tangent + nan_where(bad, jnp.broadcast_to(total, u.shape))
+        tangent = tangent + nan_where(no_slope, jnp.broadcast_to(total, u.shape))
         flat = (u, (last, lost, more))
         zeros = jax.tree.map(_no_tangent, (last, lost, more))
         return flat, (tangent, zeros)
@@ -102,19 +102,19 @@ def _masked_solve(
     factorize: Factorize,
     u: Array,
     args: Any,
-    bad: Bool[Array, " n"],
+    no_slope: Bool[Array, " n"],
     right: Array,
 ) -> Array:
-    solves = factorize(lax.stop_gradient(u), constant(args), bad)
+    solves = factorize(lax.stop_gradient(u), constant(args), no_slope)
 
     def product(v: Array) -> Array:
-        clean = jnp.where(bad, 0, v)
+        clean = jnp.where(no_slope, 0, v)
         _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
-        return jnp.where(bad, v, out)
+        return jnp.where(no_slope, v, out)
 
     def solved(transposed: Any) -> Array:
         forward = lambda _, b: solves.solve(b)
-        return lax.custom_linear_solve(product, jnp.where(bad, 0, right), forward, transposed)
+        return lax.custom_linear_solve(product, jnp.where(no_slope, 0, right), forward, transposed)
 
     try:
         return solved(lambda _, c: solves.transposed(c))
@@ -125,18 +125,18 @@ def _masked_solve(
         return solved(None)
 
 
-def nan_where(bad: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
+def nan_where(mask: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " n"]:
     """NaN where `bad`, and zero elsewhere; linear in `x`.
 
     As a solve with the identity, because that lets the transpose be chosen: NaN only where the
     cotangent is not zero. NaN times zero would be NaN for all who do not look at the bad entries.
     """
-    nan = lambda b: jnp.where(bad, jnp.nan * b, 0)
+    nan = lambda b: jnp.where(mask, jnp.nan * b, 0)
     return lax.custom_linear_solve(
         lambda v: v,
         x,
         solve=lambda _, b: nan(b),
-        transpose_solve=lambda _, c: jnp.where(bad & (c != 0), jnp.nan, 0).astype(c.dtype),
+        transpose_solve=lambda _, c: jnp.where(mask & (c != 0), jnp.nan, 0).astype(c.dtype),
     )
 
 

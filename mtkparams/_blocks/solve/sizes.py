@@ -48,11 +48,11 @@ def sizes(fn: Callable[..., Any], *operands: Any, incoming: Any = None) -> Any:
     traced, shape = jax.make_jaxpr(lambda flat: fn(*treedef.unflatten(flat)), return_shape=True)(
         flat
     )
-    given = flat if incoming is None else treedef.flatten_up_to(incoming)
-    own = [_own(x) for x in given]
-    results, outgoing = _run_closed(traced, flat, own)
-    found = [r if s is None else s for r, s in zip(results, outgoing, strict=True)]
-    return lax.stop_gradient(jax.tree.structure(shape).unflatten(found))
+    bounds = flat if incoming is None else treedef.flatten_up_to(incoming)
+    magnitudes = [_magnitude(x) for x in bounds]
+    results, outgoing = _run_closed(traced, flat, magnitudes)
+    outputs = [r if s is None else s for r, s in zip(results, outgoing, strict=True)]
+    return lax.stop_gradient(jax.tree.structure(shape).unflatten(outputs))
 
 
 def _run_closed(
@@ -66,11 +66,11 @@ def _run_closed(
     def read(v: Any) -> tuple[Any, Size]:
         if isinstance(v, Literal):
             value = np.asarray(v.val, getattr(v.aval, "dtype", None))
-            return value, _own(value)
+            return value, _magnitude(value)
         return held[v]
 
     for v, c in zip(jaxpr.constvars, consts, strict=True):
-        held[v] = (c, _own(c))
+        held[v] = (c, _magnitude(c))
     held.update(zip(jaxpr.invars, zip(values, incoming, strict=True), strict=True))
     for eqn in jaxpr.eqns:
         operands = [read(v) for v in eqn.invars]
@@ -95,16 +95,16 @@ def _equation(
 
 
 def _at_least(value: Any, size: Size) -> Size:
-    own = _own(value)
-    if own is None or size is None:
-        return own
+    least = _magnitude(value)
+    if least is None or size is None:
+        return least
     # Sizes that went through an operation on complex numbers come out as such.
-    size = jnp.abs(size).astype(own.dtype)
+    size = jnp.abs(size).astype(least.dtype)
     # Where a slope is infinite there is nothing that sizes could be weighed with.
-    return jnp.where(jnp.isfinite(size), jnp.maximum(size, own), own)
+    return jnp.where(jnp.isfinite(size), jnp.maximum(size, least), least)
 
 
-def _own(value: Any) -> Size:
+def _magnitude(value: Any) -> Size:
     return jnp.abs(value) if _has_size(value) else None
 
 
@@ -211,8 +211,8 @@ def _as_one(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[lis
         full = list(values)
         for i, x in zip(moving, chosen, strict=True):
             full[i] = x
-        found = run(*full)
-        return [found[i] for i in seen]
+        outputs = run(*full)
+        return [outputs[i] for i in seen]
 
     try:
         primals = tuple(jnp.asarray(values[i]) for i in moving)
@@ -256,9 +256,9 @@ def _cond(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[
 
     def branch(closed: Any) -> Callable[..., Any]:
         def run(rest: list[Any], sized: list[Size]) -> Any:
-            found, outgoing = _run_closed(closed, rest, sized)
-            return found, [
-                _own(f) if s is None else s for f, s in zip(found, outgoing, strict=True)
+            outputs, outgoing = _run_closed(closed, rest, sized)
+            return outputs, [
+                _magnitude(f) if s is None else s for f, s in zip(outputs, outgoing, strict=True)
             ]
 
         return run
@@ -278,16 +278,16 @@ def _scan(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[
 
     def step(carry: list[Any], x: tuple[list[Any], list[Size]]) -> Any:
         slices, sized = x
-        found, outgoing = _run_closed(
+        outputs, outgoing = _run_closed(
             p["jaxpr"], [*consts, *carry, *slices], [*held, *[None] * carried, *sized]
         )
-        return found[:carried], (found[carried:], outgoing[carried:])
+        return outputs[:carried], (outputs[carried:], outgoing[carried:])
 
     xs = (values[fixed + carried :], incoming[fixed + carried :])
-    carry, (kept, outgoing) = lax.scan(
+    carry, (stacked, outgoing) = lax.scan(
         step, values[fixed : fixed + carried], xs, p["length"], reverse=p["reverse"]
     )
-    return [*carry, *kept], [*[None] * carried, *outgoing]
+    return [*carry, *stacked], [*[None] * carried, *outgoing]
 
 
 def _sort(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[Any], list[Size]]:

@@ -46,11 +46,11 @@ class Blocks(abc.ABC):
         """The values at the end of the carried vector, that no block computes."""
 
     @abc.abstractmethod
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
+    def block(self, k: int, places: dict[str, Array], table: Any, carried: Array) -> Equations:
         """The equations of the blocks of one step, with the earlier ones as carried."""
 
     @abc.abstractmethod
-    def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
+    def caches(self, k: int, table: Any, carried: Array, x: Array) -> Array:
         """What the blocks of one step leave for later ones, besides their unknowns."""
 
 
@@ -100,19 +100,19 @@ def sweep(
     tables = [(_tables(plan, k), blocks.tables(k)) for k in range(len(plan.kinds))]
 
     def step(carry: Swept, k: int, tables: Any) -> Swept:
-        table, own = tables
+        places, table = tables
         kind = plan.kinds[k]
-        piece = lax.dynamic_slice(carry.z, (table["start"],), (kind.size * kind.width,))
+        piece = lax.dynamic_slice(carry.z, (places["start"],), (kind.size * kind.width,))
         x0 = piece.reshape(kind.size, kind.width)
-        spoilt = jnp.max(carry.spoilt[table["before"]], axis=-1, initial=FINE)
-        active = table["real"] & (spoilt < NO_VALUE)
-        equations = blocks.block(k, table, own, carry.z)
+        spoilt = jnp.max(carry.spoilt[places["before"]], axis=-1, initial=FINE)
+        active = places["real"] & (spoilt < NO_VALUE)
+        equations = blocks.block(k, places, table, carry.z)
         if affine[k]:
             root = solve_affine(equations, x0, active, tol, blocks.all_together)
         else:
             root = solve_nonlinear(equations, x0, active, tol)
-        left = blocks.leave(k, own, carry.z, root.x) if kind.extra else root.x[:0]
-        return _write(carry, root, left, spoilt, table)
+        caches = blocks.caches(k, table, carry.z, root.x) if kind.extra else root.x[:0]
+        return _write(carry, root, caches, spoilt, places)
 
     return walk(plan, step, tables, carry)
 
@@ -130,16 +130,18 @@ def _tables(plan: Schedule, k: int) -> dict[str, np.ndarray]:
     }
 
 
-def _write(carry: Swept, root: Root, left: Array, spoilt: Array, table: dict[str, Array]) -> Swept:
+def _write(
+    carry: Swept, root: Root, caches: Array, spoilt: Array, places: dict[str, Array]
+) -> Swept:
     reads = (root.status == SOLVED) & (spoilt == NO_SLOPE)
     status = jnp.where(reads, READS_SINGULAR, root.status)
-    own = jnp.where(root.status == SINGULAR, NO_SLOPE, FINE)
-    own = jnp.where((root.status == FAILED) | (root.status == BLOCKED), NO_VALUE, own)
-    spoilt = jnp.where(table["real"], jnp.maximum(own, spoilt), FINE).astype(jnp.int32)
-    slot = (jnp.zeros_like(table["start_slot"]), table["start_slot"])
+    damage = jnp.where(root.status == SINGULAR, NO_SLOPE, FINE)
+    damage = jnp.where((root.status == FAILED) | (root.status == BLOCKED), NO_VALUE, damage)
+    spoilt = jnp.where(places["real"], jnp.maximum(damage, spoilt), FINE).astype(jnp.int32)
+    slot = (jnp.zeros_like(places["start_slot"]), places["start_slot"])
     put = lax.dynamic_update_slice
     return Swept(
-        put(carry.z, jnp.concatenate([root.x, left]).ravel(), (table["start"],)),
+        put(carry.z, jnp.concatenate([root.x, caches]).ravel(), (places["start"],)),
         put(carry.verdicts, jnp.stack([spoilt, status, root.iterations]), slot),
         put(carry.measures, jnp.stack([root.residual, root.condition]), slot),
     )

@@ -62,8 +62,8 @@ def _switched(
 
     branches = [branch(k) for k in range(len(plan.kinds))]
 
-    def one(carry: _C, which: Any) -> tuple[_C, None]:
+    def chosen(carry: _C, which: Any) -> tuple[_C, None]:
         return lax.switch(which[0], branches, carry, which[1]), None
 
     order = jnp.asarray(np.array(plan.order, np.int32))
-    return lax.scan(one, carry, order, reverse=reverse)[0]
+    return lax.scan(chosen, carry, order, reverse=reverse)[0]

@@ -28,7 +28,7 @@ class WholePlan:
         keys = [(size, bool(b.affine)) for size, b in zip(sizes, blocks, strict=True)]
         self.schedule = schedule(n, blocks, keys, [(size, 0) for size in sizes])
         self.affine = tuple(kind.key[1] for kind in self.schedule.kinds)
-        self.left = np.zeros(0, int)
+        self.caches = np.zeros(0, int)
         self.coloured = Coloured(structure.incidence)
         self.places = _entry_places(self.schedule, self.coloured.row, self.coloured.column)
 
@@ -52,11 +52,11 @@ class WholeEquations(Blocks):
     def tail(self, dtype: Any) -> Array:
         return jnp.zeros(0, dtype)
 
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
-        del own
+    def block(self, k: int, places: dict[str, Array], table: Any, carried: Array) -> Equations:
+        del table
         plan = self.plan.schedule
         kind = plan.kinds[k]
-        rows, columns = table["rows"], table["columns"]
+        rows, columns = places["rows"], places["columns"]
         everything = carried[plan.place_of]
         padding = (rows == plan.n)[:, None] & jnp.eye(kind.size, dtype=bool)[:, :, None]
 
@@ -81,8 +81,8 @@ class WholeEquations(Blocks):
         residual = lambda x: jnp.where(rows == plan.n, x, take(self.fn(whole(x), self.args)))
         return Equations(both, residual, lambda x: take(sizes(self.fn, whole(x), self.args)))
 
-    def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
-        raise NotImplementedError("These blocks leave their unknowns only.")
+    def caches(self, k: int, table: Any, carried: Array, x: Array) -> Array:
+        raise NotImplementedError("These blocks have no caches: they leave their unknowns only.")
 
     def residual(self, z: Array) -> Array:
         """Zero at the solution, place by place."""
@@ -104,9 +104,9 @@ class WholeEquations(Blocks):
         entries = self.plan.coloured.entries(push, z.dtype)
         padded = jnp.concatenate([entries, jnp.array([0, 1], z.dtype)])
         parts = []
-        for own, other, source in self.plan.places:
-            diagonal = jnp.moveaxis(padded[own], 0, -2)
-            parts.append(Parts(diagonal, None, padded[other], source))
+        for diagonal, beside, source in self.plan.places:
+            inside = jnp.moveaxis(padded[diagonal], 0, -2)
+            parts.append(Parts(inside, None, padded[beside], source))
         return Factors(plan, parts, usable)
 
 
@@ -118,19 +118,19 @@ def _entry_places(
     Shapes `(steps, size, size, width)`, and twice `(steps, size, width, most)`. Where there is no
     entry it is the number of a zero, or on the diagonal of padding of a one, after all entries.
     """
-    zero, one = row.size, row.size + 1
+    zero_at, one_at = row.size, row.size + 1
     row_place = np.zeros(plan.n, int)
     row_place[plan.row_of[plan.row_of < plan.n]] = np.nonzero(plan.row_of < plan.n)[0]
     kind, step, local, slot = (f[row_place] for f in _coordinates(plan))
     kind_c, step_c, local_c, slot_c = (f[plan.place_of] for f in _coordinates(plan))
     same = (kind[row] == kind_c[column]) & (step[row] == step_c[column])
     same &= slot[row] == slot_c[column]
-    found = []
+    places = []
     for k, each in enumerate(plan.kinds):
         shape = each.rows.shape
-        entry = np.full((shape[0], each.size, each.size, each.width), zero)
+        entry = np.full((shape[0], each.size, each.size, each.width), zero_at)
         for i in range(each.size):
-            entry[:, i, i, :] = np.where(each.rows[:, i] == plan.n, one, zero)
+            entry[:, i, i, :] = np.where(each.rows[:, i] == plan.n, one_at, zero_at)
         e = np.nonzero(same & (kind[row] == k))[0]
         r, c = row[e], column[e]
         entry[step[r], local[r], local_c[c], slot[r]] = e
@@ -143,17 +143,20 @@ def _entry_places(
         counts = np.bincount(flat, minlength=int(np.prod(shape)))
         nth = np.arange(flat.size) - (np.cumsum(counts) - counts)[flat]
         most = int(counts.max(initial=0))
-        value, place = np.full((counts.size, most), zero), np.zeros((counts.size, most), np.int32)
+        value, place = (
+            np.full((counts.size, most), zero_at),
+            np.zeros((counts.size, most), np.int32),
+        )
         value[flat, nth], place[flat, nth] = e, plan.place_of[column[e]]
-        found.append((entry, value.reshape(*shape, most), place.reshape(*shape, most)))
-    return found
+        places.append((entry, value.reshape(*shape, most), place.reshape(*shape, most)))
+    return places
 
 
 def _coordinates(plan: Schedule) -> tuple[np.ndarray, ...]:
     """Kind, step, number in the block and place among the step's blocks, for each place."""
-    found = tuple(np.zeros(plan.length, int) for _ in range(4))
+    coordinates = tuple(np.zeros(plan.length, int) for _ in range(4))
     for k, kind in enumerate(plan.kinds):
         where = np.indices(kind.places.shape)
-        for array, value in zip(found, (k, *where), strict=True):
+        for array, value in zip(coordinates, (k, *where), strict=True):
             array[kind.places] = value
-    return found
+    return coordinates

@@ -120,15 +120,15 @@ class Builder:
         avals: list[Any] = [v.aval for v in eqn.outvars]
         if name in _IN_NUMPY:
             with np.errstate(all="ignore"):
-                found = [_IN_NUMPY[name](*values)]
+                results = [_IN_NUMPY[name](*values)]
         else:
             with jax.ensure_compile_time_eval():
                 arrays = [jnp.asarray(v) for v in values]
-                found = eqn.primitive.bind(*arrays, **eqn.params)
-                found = found if eqn.primitive.multiple_results else [found]
+                results = eqn.primitive.bind(*arrays, **eqn.params)
+                results = results if eqn.primitive.multiple_results else [results]
         return [
             self.nodes.constant(np.asarray(f).astype(a.dtype).reshape(a.shape))
-            for f, a in zip(found, avals, strict=True)
+            for f, a in zip(results, avals, strict=True)
         ]
 
     def inner(
@@ -158,15 +158,15 @@ class Builder:
             self.shared.memory[key] = (about, *sets.rows(numbers), np.split(which, cuts))
         _, counts, places, which = self.shared.memory[key]
         members = _flat([o[~k] for o, k in zip(operands, known, strict=True)])[places]
-        found = np.full(len(counts), NONE)
-        one = counts == 1
+        sources = np.full(len(counts), NONE)
+        single = counts == 1
         starts = np.cumsum(counts) - counts
-        found[one] = members[starts[one]]
-        more = counts > 1
-        if more.any():
-            several = members[ranges(starts[more], counts[more])]
-            found[more] = self.nodes.junctions(counts[more], several)
-        return [found[w] for w in which]
+        sources[single] = members[starts[single]]
+        plural = counts > 1
+        if plural.any():
+            several = members[ranges(starts[plural], counts[plural])]
+            sources[plural] = self.nodes.junctions(counts[plural], several)
+        return [sources[w] for w in which]
 
     def _seen_as(self, operands: Sequence[Ids], known: Sequence[np.ndarray]) -> list[Any]:
         """All that a program's dependences can differ by: which operands are constants, and which."""

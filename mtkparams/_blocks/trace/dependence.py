@@ -81,8 +81,8 @@ def _level(
         numbers = np.stack(np.divmod(pairs, store.n + 1), 1).ravel()
         result[two] = store.add(np.full(len(pairs), 2), numbers)[inverse]
     if several.any():
-        own = np.repeat(several, counts)
-        result[several] = store.add(counts[several], filled[own])
+        united = np.repeat(several, counts)
+        result[several] = store.add(counts[several], filled[united])
     return result
 
 
@@ -109,16 +109,16 @@ class _Store:
         # The sums of the first i draws; differences of them are right although they overflow.
         running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.draw[members])])
         sums = (running[ends] - running[ends - sizes]).tolist()
-        found = np.empty(len(counts), np.int64)
+        sets = np.empty(len(counts), np.int64)
         fresh: list[int] = []
         for i, total in enumerate(sums):
-            found[i] = self.sums.setdefault(total, self.n + len(fresh))
-            if found[i] == self.n + len(fresh):
+            sets[i] = self.sums.setdefault(total, self.n + len(fresh))
+            if sets[i] == self.n + len(fresh):
                 fresh.append(i)
         new = np.asarray(fresh, np.int64)
         self._append(sizes[new], members[ranges(ends[new] - sizes[new], sizes[new])])
-        self._check(found, sizes, members)
-        return found
+        self._check(sets, sizes, members)
+        return sets
 
     def _unions(self, counts: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         owner = np.repeat(np.arange(len(counts)), counts)
@@ -155,11 +155,11 @@ class _Store:
         self.members[end : end + len(members)] = members
         self.n += len(sizes)
 
-    def _check(self, found: np.ndarray, sizes: np.ndarray, members: np.ndarray) -> None:
+    def _check(self, sets: np.ndarray, sizes: np.ndarray, members: np.ndarray) -> None:
         """Equal sums must be equal sets. That they are not is one chance in 2**63, not none."""
-        there = self.ptr[found + 1] - self.ptr[found]
+        there = self.ptr[sets + 1] - self.ptr[sets]
         same = (there == sizes).all()
-        if not same or (self.members[ranges(self.ptr[found], there)] != members).any():
+        if not same or (self.members[ranges(self.ptr[sets], there)] != members).any():
             raise RuntimeError(
                 "Two sets of unknowns have the same sum of random numbers. Please report it."
             )

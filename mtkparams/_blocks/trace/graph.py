@@ -90,22 +90,22 @@ class Graph:
         constants among its operands are.
         """
         seen = np.zeros(self.size, bool)
-        found = [np.unique(targets)]
-        seen[found[0]] = True
-        while found[-1].size:
-            last = found[-1]
+        layers = [np.unique(targets)]
+        seen[layers[0]] = True
+        while layers[-1].size:
+            last = layers[-1]
             below = self.edges[ranges(self.ptr[last], self.ptr[last + 1] - self.ptr[last])]
             below = np.unique(below[~seen[below]])
             seen[below] = True
-            found.append(below)
-        nodes = np.concatenate(found)
+            layers.append(below)
+        nodes = np.concatenate(layers)
         nodes = nodes[self.op[nodes] != JUNCTION]
         numbers = np.unique(self.op[nodes])
         numbers = numbers[numbers >= 0]
         wholes = numbers[self._whole[numbers]]
-        given = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
-        if given:
-            constants = np.unique(np.concatenate(given))
+        operands = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
+        if operands:
+            constants = np.unique(np.concatenate(operands))
             constants = constants[self.is_constant(constants) & ~seen[constants]]
             nodes = np.concatenate([constants, nodes])
         return nodes[np.lexsort((nodes, self.depth[nodes]))]

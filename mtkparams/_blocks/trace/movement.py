@@ -21,10 +21,10 @@ def _reshape(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
 
 def _broadcast_in_dim(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
     x, shape = operands[0], _shape(eqn)
-    kept = [1] * len(shape)
+    wide = [1] * len(shape)
     for axis, into in enumerate(eqn.params["broadcast_dimensions"]):
-        kept[into] = x.shape[axis]
-    return [np.broadcast_to(x.reshape(kept), shape)]
+        wide[into] = x.shape[axis]
+    return [np.broadcast_to(x.reshape(wide), shape)]
 
 
 def _slice(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:

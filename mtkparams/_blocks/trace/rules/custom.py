@@ -129,11 +129,11 @@ def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     slopes = relation[:, size:].T.tocsr()
     reach = sp.hstack([slopes, slopes @ relation[:, :size]]).tocsr()
     columns = flat([*(operands[i] for i in moving), *operands])
-    found_at = joined(b, reach, columns)
+    joined_slopes = joined(b, reach, columns)
     cuts = np.cumsum([p.size for p in pulls])
-    found = iter(np.split(found_at, cuts[:-1]) if pulls else [])
+    by_result = iter(np.split(joined_slopes, cuts[:-1]) if pulls else [])
     sources = [
-        np.stack([v, next(found) if i in seen else np.full(len(v), NONE)], 1)
+        np.stack([v, next(by_result) if i in seen else np.full(len(v), NONE)], 1)
         for i, v in enumerate(values)
     ]
     return ops.whole(b.nodes, eqn, operands, sources)

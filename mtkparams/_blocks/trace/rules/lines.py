@@ -58,10 +58,10 @@ def without_zeros(b: Builder, tables: list[Ids]) -> list[Ids]:
     gone = np.take_along_axis(none, order, 1)
     out = []
     for table in tables:
-        kept = np.take_along_axis(table, order, 1)
+        chosen = np.take_along_axis(table, order, 1)
         if gone.any():
-            kept = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), kept)
-        out.append(kept)
+            chosen = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), chosen)
+        out.append(chosen)
     return out
 
 

@@ -82,8 +82,8 @@ def sort(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     order = spread(b, np.stack(operands[:keys], -1), (axis, operands[0].ndim))
     sources = []
     for number, operand in enumerate(operands):
-        own = order if number < keys else spread(b, operand, (axis,))
-        both = np.stack([order, own], -1) if number >= keys else own[..., None]
+        line = order if number < keys else spread(b, operand, (axis,))
+        both = np.stack([order, line], -1) if number >= keys else line[..., None]
         wide = np.broadcast_to(np.expand_dims(both, axis), (*operand.shape, both.shape[-1]))
         sources.append(wide.reshape(operand.size, both.shape[-1]))
     return ops.whole(b.nodes, eqn, operands, sources)
@@ -105,10 +105,10 @@ def bitcast(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     if x.ndim == aval.ndim:
         return elementwise(b, eqn, operands)
     if x.ndim < aval.ndim:
-        own = np.broadcast_to(x[..., None], aval.shape)
+        source = np.broadcast_to(x[..., None], aval.shape)
     else:
-        own = spread(b, x, (x.ndim - 1,))
-    return ops.whole(b.nodes, eqn, operands, [own.ravel()])
+        source = spread(b, x, (x.ndim - 1,))
+    return ops.whole(b.nodes, eqn, operands, [source.ravel()])
 
 
 def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:

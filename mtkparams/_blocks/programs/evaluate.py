@@ -1,4 +1,4 @@
-"""What blocks are given: all that depends on no unknown, and fillers for what does not matter to them."""
+"""The fixed values of all blocks, which depend on no unknown, and fillers for what does not matter to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..solve.sizes import sizes
 from ..trace.nodes import CONSTANT
 
 
-class Given:
+class Evaluator:
     """Computes chosen nodes of a graph, each once, from the arguments.
 
     **Arguments:**
@@ -95,9 +95,9 @@ class _Computed:
         first = len(leaves) + self.has_unknowns
         known = needed[graph.op[needed] <= CONSTANT]
         for kind in np.unique(graph.kind[known]):
-            own = known[graph.kind[known] == kind]
-            self.store[own], self.at[own] = first + len(self.constants), np.arange(own.size)
-            self.constants.append(np.asarray(graph.constant(own)))
+            nodes = known[graph.kind[known] == kind]
+            self.store[nodes], self.at[nodes] = first + len(self.constants), np.arange(nodes.size)
+            self.constants.append(np.asarray(graph.constant(nodes)))
         self._first = first + len(self.constants)
         self._plan(needed[graph.op[needed] >= 0])
 
@@ -122,8 +122,8 @@ class _Computed:
                     self.at[output] = np.arange(output.size).reshape(output.shape)
                     count += 1
             else:
-                own = np.concatenate([nodes for _, nodes in members])
-                self.store[own], self.at[own] = count, np.arange(own.size)
+                chosen = np.concatenate([nodes for _, nodes in members])
+                self.store[chosen], self.at[chosen] = count, np.arange(chosen.size)
                 count += 1
             self.layers.append(members)
 
@@ -145,7 +145,9 @@ class _Computed:
                 continue
             # Operands by their place in the operation's own tables.
             tables = [
-                np.concatenate([own.operands[j][graph.place[nodes]] for own, nodes in members])
+                np.concatenate(
+                    [member.operands[j][graph.place[nodes]] for member, nodes in members]
+                )
                 for j in range(len(op.operands))
             ]
             stores.append(op.bind(*(values.fetch(ids) for ids in tables))[0])
