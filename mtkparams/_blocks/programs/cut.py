@@ -16,7 +16,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..trace.nodes import JUNCTION
+from ..structure import Structure
+from ..trace.graph import Graph
+from ..trace.nodes import JUNCTION, DType, Op
 from ..trace.rules.control import sequences_of
 from .program import Element, Part, Program, Ref, Row, Step, Where, Whole
 
@@ -48,7 +50,7 @@ class Cut:
 
 
 class _Cutter:
-    def __init__(self, structure: Any):
+    def __init__(self, structure: Structure):
         graph = structure.graph
         self.structure, self.graph = structure, graph
         self.needed = _needed(graph)
@@ -59,7 +61,7 @@ class _Cutter:
         self.owner = structure.owner.tolist()
         self.ptr = graph.ptr.tolist()
         self.edges = graph.edges.tolist()
-        self.key_numbers: dict[Any, int] = {}
+        self.key_numbers: dict[Hashable, int] = {}
         self.op_key = [
             self.key_numbers.setdefault(op.key, len(self.key_numbers)) for op in graph.ops
         ]
@@ -159,6 +161,7 @@ class _Draft:
                 continue
             if node in self.unknowns:
                 refs[node] = (Where.UNKNOWN, self.unknowns[node])
+            # What depends on no unknown, or what an earlier block has: an unknown, or a cache.
             elif c.owner[node] < 0 or (
                 c.owner[node] != self.k and (c.op[node] < 0 or c.is_cached[node])
             ):
@@ -171,6 +174,7 @@ class _Draft:
                     operands = list(self.matter(number, op, c.owner[node]))
                 else:
                     operands = c.operands(node)
+                # Operands first: the node stays on the stack, and comes again when they have their places.
                 missing = [o for o in operands if o not in refs]
                 if missing:
                     stack.extend(reversed(missing))
@@ -188,7 +192,7 @@ class _Draft:
         self.steps.append(self.c.step(key, make))
         return self.c.step_ref(len(self.steps) - 1)
 
-    def matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+    def matter(self, number: int, op: Op, owner: int) -> dict[int, None]:
         """The elements of a whole operation's operands that matter to its results in a block.
 
         They are in the operands' order.
@@ -197,7 +201,7 @@ class _Draft:
             self.mattering[number, owner] = self.find_matter(number, op, owner)
         return self.mattering[number, owner]
 
-    def find_matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+    def find_matter(self, number: int, op: Op, owner: int) -> dict[int, None]:
         wanted = self.c.matter(self.c.results[number, owner])
         return dict.fromkeys(
             node
@@ -216,12 +220,12 @@ class _Draft:
         self.arrays.append(nodes)
         return len(self.arrays) - 1
 
-    def element(self, number: int, op: Any, node: int) -> Ref:
+    def element(self, number: int, op: Op, node: int) -> Ref:
         owner = self.c.owner[node]
         if (number, owner) not in self.calls:
             matter = self.matter(number, op, owner)
             operands: list[Any] = []
-            sequences = sequences_of(op.equation)
+            sequences = sequences_of(op.whole_equation)
             for i, operand in enumerate(op.operands):
                 if self.as_array(operand) or not any(n in matter for n in operand.ravel().tolist()):
                     operands.append(self.array(operand))
@@ -256,6 +260,8 @@ def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
     steps, width = nodes.shape
     stand_in: dict[int, int] = {}
     for column in np.flatnonzero(matters.any(0)).tolist():
+        # A slice of a sequence that does not matter is as the nearest one that does: something that the
+        # function of each slice is made for.
         rows = np.flatnonzero(matters[:, column])
         nearest = rows[np.argmin(np.abs(np.arange(steps)[:, None] - rows), axis=1)]
         for row in range(steps):
@@ -263,13 +269,12 @@ def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
     return dict(sorted(stand_in.items()))
 
 
-def _needed(graph: Any) -> np.ndarray:
+def _needed(graph: Graph) -> np.ndarray:
     needed = np.zeros(graph.size, bool)
     needed[graph.needed(graph.residual.ravel())] = True
     # Junctions have no value, but say what a whole operation's result depends on.
     junction = graph.op == JUNCTION
-    counts = np.diff(graph.ptr)
-    consumer = np.repeat(np.arange(graph.size), counts)
+    consumer = graph.consumers
     while True:
         more = junction[graph.edges] & needed[consumer] & ~needed[graph.edges]
         if not more.any():
@@ -277,30 +282,23 @@ def _needed(graph: Any) -> np.ndarray:
         needed[graph.edges[more]] = True
 
 
-def _costs(graph: Any, owner: np.ndarray, is_whole: np.ndarray) -> np.ndarray:
+def _costs(graph: Graph, owner: np.ndarray, is_whole: np.ndarray) -> np.ndarray:
     """About how many operations it takes to compute each node from unknowns; whole ones are many."""
     counts = np.diff(graph.ptr)
     computed = (graph.op >= 0) & (owner >= 0)
     cost = np.where(computed, np.maximum(counts - 1, 1), 0).astype(float)
     cost[computed] += np.where(is_whole[graph.op[computed]], _ENDLESS, 0)
-    order = np.argsort(graph.depth, kind="stable")
-    order = order[counts[order] > 0]
-    for nodes in np.split(order, np.nonzero(np.diff(graph.depth[order]))[0] + 1):
-        if nodes.size:
-            each = counts[nodes]
-            heads = np.cumsum(each) - each
-            inside = np.arange(each.sum()) - np.repeat(heads, each)
-            operands = graph.edges[np.repeat(graph.ptr[nodes], each) + inside]
-            below = np.add.reduceat(cost[operands], heads)
-            cost[nodes] = np.minimum(cost[nodes] + below, _ENDLESS)
+    for level in graph.levels:
+        below = level.reduce(np.add, cost[level.operands])
+        cost[level.nodes] = np.minimum(cost[level.nodes] + below, _ENDLESS)
     return cost
 
 
-def _fits(graph: Any) -> np.ndarray:
+def _fits(graph: Graph) -> np.ndarray:
     """Which nodes have values that a vector of the unknowns' dtype can hold, each exactly."""
     room = jnp.finfo(graph.dtypes[graph.kind[graph.unknowns[0]]])
 
-    def fits(dtype: Any) -> bool:
+    def fits(dtype: DType) -> bool:
         if not isinstance(dtype, np.dtype):  # a junction's, or a random key's
             return False
         if jnp.issubdtype(dtype, jnp.floating):
@@ -313,20 +311,20 @@ def _fits(graph: Any) -> np.ndarray:
     return np.array([fits(dtype) for dtype in graph.dtypes])[graph.kind]
 
 
-def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarray) -> np.ndarray:
+def _foreign(graph: Graph, owner: np.ndarray, needed: np.ndarray, again: np.ndarray) -> np.ndarray:
     """Which computed nodes are needed by a block that is not their own.
 
     **Arguments:**
 
     - `again`: nodes that such a block computes again, so that it needs what they are computed from.
     """
-    consumer = np.repeat(np.arange(graph.size), np.diff(graph.ptr))
-    operand = graph.edges
+    consumer, operand = graph.consumers, graph.edges
     live = needed[consumer] & needed[operand]
     consumer, operand = consumer[live], operand[live]
     handed = (graph.op == JUNCTION) | again
     foreign = np.zeros(graph.size, bool)
     while True:
+        # Another block reads it, or what hands it on (a junction, something computed again) is read so.
         beyond = (owner[consumer] != owner[operand]) | (handed[consumer] & foreign[consumer])
         now = foreign.copy()
         now[operand[beyond]] = True
@@ -336,11 +334,11 @@ def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarra
     return foreign & (graph.op >= 0) & (owner >= 0)
 
 
-def cut(structure: Any) -> list[Cut]:
+def cut(structure: Structure) -> list[Cut]:
     """The share of each block."""
     cutter = _Cutter(structure)
     drafts = [_Draft(cutter, k) for k in range(len(structure.blocks))]
-    alike: dict[Any, list[int]] = {}
+    alike: dict[Hashable, list[int]] = {}
     for k, (draft, block) in enumerate(zip(drafts, structure.blocks, strict=True)):
         # Solved in another way: another program.
         solved = (bool(block.affine), str(block.coefficient))
@@ -348,7 +346,7 @@ def cut(structure: Any) -> list[Cut]:
     cuts: list[Any] = [None] * len(drafts)
     for members in alike.values():
         outside = np.array([drafts[k].outside for k in members], int).reshape(len(members), -1)
-        is_read = (structure.owner[outside] >= 0).any(0)
+        is_read = np.asarray((structure.owner[outside] >= 0).any(0))
         program = _program(drafts[members[0]], is_read)
         for k, nodes in zip(members, outside, strict=True):
             read, fixed = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())

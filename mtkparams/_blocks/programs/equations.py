@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, PyTree
 
+from ..order.blocks import Block
 from ..solve.implicit import Residual
 from ..solve.newton import Equations
 from ..solve.schedule import Kind, bucket, schedule
-from ..solve.sweep import Blocks
+from ..solve.sweep import Blocks, Plan
 from ..solve.triangular import Factors, Parts
+from ..structure import Structure
+from ..trace.graph import Graph
+from ..trace.nodes import DType
 from .cut import Cut, cut
 from .evaluate import Evaluator, Values
 from .member import Member, most, pack, switch, unpack
@@ -25,10 +29,10 @@ from .program import Inputs
 _OFTEN = 48
 
 
-class ProgramPlan:
+class ProgramPlan(Plan):
     """The programs of all blocks, and where they read and write."""
 
-    def __init__(self, structure: Any):
+    def __init__(self, structure: Structure):
         graph, blocks = structure.graph, structure.parts.blocks
         self.graph = graph
         cuts = cut(structure)
@@ -70,19 +74,21 @@ class ProgramPlan:
         return total
 
     def equations(
-        self, fn: Residual, args: Any, guess: Array, sized: bool = False
+        self, fn: Residual, args: PyTree, guess: Array, sized: bool = False
     ) -> ProgramEquations:
         del fn
         return ProgramEquations(self, args, guess, sized)
 
 
-def _kinds(cuts: Sequence[Cut], blocks: Sequence[Any]) -> tuple[list[Any], list[tuple[int, int]]]:
+def _kinds(
+    cuts: Sequence[Cut], blocks: Sequence[Block]
+) -> tuple[list[Hashable], list[tuple[int, int]]]:
     """For each block its kind, and the shape that blocks of that kind are padded to."""
     levels: dict[int, set[int]] = {}
     for c, block in zip(cuts, blocks, strict=True):
         levels.setdefault(id(c.program), set()).add(block.level)
-    keys: list[Any] = []
-    shapes: dict[Any, tuple[int, int]] = {}
+    keys: list[Hashable] = []
+    shapes: dict[Hashable, tuple[int, int]] = {}
     for c, block in zip(cuts, blocks, strict=True):
         often = len(levels[id(c.program)]) >= _OFTEN
         key = (bool(block.affine), id(c.program) if often else bucket(c.program.size))
@@ -92,7 +98,9 @@ def _kinds(cuts: Sequence[Cut], blocks: Sequence[Any]) -> tuple[list[Any], list[
     return keys, [shapes[key] for key in keys]
 
 
-def _members(graph: Any, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Any]) -> list[Member]:
+def _members(
+    graph: Graph, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Block]
+) -> list[Member]:
     by_program: dict[int, list[int]] = {}
     for step, b in enumerate(kind.blocks[:, 0].tolist()):
         by_program.setdefault(id(cuts[b].program), []).append(step)
@@ -107,13 +115,13 @@ def _members(graph: Any, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Any])
 class ProgramEquations(Blocks):
     all_together = False
 
-    def __init__(self, plan: ProgramPlan, args: Any, guess: Array, sized: bool):
+    def __init__(self, plan: ProgramPlan, args: PyTree, guess: Array, sized: bool):
         self.plan = plan
         self.values: Values = plan.fixed.evaluate(args, guess)
         # How large the terms of fixed values are, where somebody asks for those of equations.
         self.value_sizes = plan.fixed.sizes(args, guess) if sized else None
 
-    def tables(self, k: int) -> Any:
+    def tables(self, k: int) -> PyTree:
         """For each step which program runs, what it reads, and fixed values that vary, by dtype."""
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
         n_read = max(m.program.n_read for m in members)
@@ -136,7 +144,7 @@ class ProgramEquations(Blocks):
         sized = None if self.value_sizes is None else varying(self.value_sizes)
         return {"which": which, "read": read, "fixed": fixed, "fixed_sizes": sized}
 
-    def tail(self, dtype: Any) -> Array:
+    def tail(self, dtype: DTypeLike) -> Array:
         kinds = self.plan.graph.kind[self.plan.tail]
         values = jnp.zeros(kinds.size, dtype)
         for kind in np.unique(kinds):
@@ -144,7 +152,7 @@ class ProgramEquations(Blocks):
             values = values.at[places].set(self.values.fetch(self.plan.tail[places]).astype(dtype))
         return values
 
-    def block(self, k: int, places: dict[str, Array], table: Any, carried: Array) -> Equations:
+    def block(self, k: int, places: dict[str, Array], table: PyTree, carried: Array) -> Equations:
         del places
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
         inputs = plain = [self._inputs_at(m, table, carried) for m in members]
@@ -166,7 +174,7 @@ class ProgramEquations(Blocks):
                 i._replace(hoisted=unpack(packed, d)) for i, d in zip(inputs, dtypes, strict=True)
             ]
 
-        def chosen(evaluate: Callable[[int], Any]) -> Any:
+        def chosen(evaluate: Callable[[int], PyTree]) -> PyTree:
             return switch(table["which"], [lambda n=n: evaluate(n) for n in range(len(members))])
 
         def sizes(n: int, x: Array) -> Array:
@@ -179,7 +187,7 @@ class ProgramEquations(Blocks):
             lambda x: chosen(lambda n: sizes(n, x)),
         )
 
-    def caches(self, k: int, table: Any, carried: Array, x: Array) -> Array:
+    def caches(self, k: int, table: PyTree, carried: Array, x: Array) -> Array:
         members = self.plan.members[k]
         return switch(
             table["which"],
@@ -187,7 +195,6 @@ class ProgramEquations(Blocks):
         )
 
     def residual(self, z: Array) -> Array:
-        """Zero at the solution, place by place."""
         plan = self.plan.schedule
         parts = []
         for k, kind in enumerate(plan.kinds):
@@ -200,7 +207,6 @@ class ProgramEquations(Blocks):
         return jnp.concatenate([blocks, z[blocks.size :] - self.tail(z.dtype)])
 
     def largest(self, z: Array) -> Array:
-        """The largest residual of the block in each slot."""
         plan = self.plan.schedule
         largest = jnp.zeros(plan.n_slots, z.dtype)
         for k, kind in enumerate(plan.kinds):
@@ -209,7 +215,6 @@ class ProgramEquations(Blocks):
         return largest
 
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
-        """Solves with the Jacobian at `z`."""
         plan = self.plan.schedule
         parts = []
         for k, kind in enumerate(plan.kinds):
@@ -225,22 +230,28 @@ class ProgramEquations(Blocks):
             parts.append(Parts(diagonal[: kind.size], caches, jnp.moveaxis(beside, 2, -1), source))
         return Factors(plan, parts, usable)
 
-    def _dtypes(self, member: Member) -> list[Any]:
+    def _dtypes(self, member: Member) -> list[DType]:
         return [member.dtype(g) for g in member.varying]
 
-    def _inputs_at(self, member: Member, table: Any, carried: Array) -> Inputs:
+    def _inputs_at(self, member: Member, table: PyTree, carried: Array) -> Inputs:
         """Inputs of a program at one step."""
         varying = unpack(table["fixed"], self._dtypes(member))
         return member.inputs(self.values, carried[table["read"]], varying, member.kind.width)
 
-    def _sizes_at(self, member: Member, table: Any, carried: Array) -> Inputs:
+    def _sizes_at(self, member: Member, table: PyTree, carried: Array) -> Inputs:
         """How large the terms of those inputs are."""
         assert self.value_sizes is not None
         varying = unpack(table["fixed_sizes"], self._dtypes(member))
         read = jnp.abs(carried[table["read"]])
         return member.inputs(self.value_sizes, read, varying, member.kind.width)
 
-    def _each(self, k: int, z: Array, evaluate: Any, padded: bool = False) -> Array:
+    def _each(
+        self,
+        k: int,
+        z: Array,
+        evaluate: Callable[[Member, Array, Inputs], Array],
+        padded: bool = False,
+    ) -> Array:
         """Something of all blocks of a kind, with the steps first: `(steps, ..., width)`.
 
         **Arguments:**

@@ -12,10 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..solve.schedule import Kind
 from ..solve.sizes import sizes
+from ..trace.graph import Graph
+from ..trace.nodes import DType
 from .cut import Cut
 from .evaluate import Values, constant_value
 from .program import Inputs, Program
@@ -38,7 +40,7 @@ class Member:
 
     def __init__(
         self,
-        graph: Any,
+        graph: Graph,
         kind: Kind,
         steps: np.ndarray,
         cuts: Sequence[Cut],
@@ -75,7 +77,7 @@ class Member:
         nodes = [np.unique(np.asarray(g)) for g in self.fixed if isinstance(g, int | np.ndarray)]
         return nodes + [a.ravel() for a in self.arrays]
 
-    def dtype(self, ids: np.ndarray) -> Any:
+    def dtype(self, ids: np.ndarray) -> DType:
         return self.graph.dtypes[self.graph.kind[ids.flat[0]]] if ids.size else np.dtype(float)
 
     def inputs(self, values: Values, read: Array, varying: Sequence[Array], batch: int) -> Inputs:
@@ -138,7 +140,7 @@ class Member:
         def batched(i: Inputs) -> tuple[list[Array], list[Any]]:
             return list(i.read), [g for g, k in zip(i.fixed, known, strict=True) if not k]
 
-        def residual(x: Array, read: list[Array], varying: list[Array], arrays: Any) -> Array:
+        def residual(x: Array, read: list[Array], varying: list[Array], arrays: PyTree) -> Array:
             rest = iter(varying)
             fixed = [g if k else next(rest)[None] for g, k in zip(inputs.fixed, known, strict=True)]
             alone = Inputs([r[None] for r in read], fixed, arrays)
@@ -146,7 +148,7 @@ class Member:
             return jnp.stack([v.astype(x.dtype)[0] for v in values])
 
         # One block at a time: what is computed as a whole counts by slopes between what is in it.
-        def of_block(x: Array, values: Any, bounds: Any) -> Array:
+        def of_block(x: Array, values: PyTree, bounds: PyTree) -> Array:
             operands, incoming = (x, *values, inputs.arrays), (x, *bounds, sized.arrays)
             return sizes(residual, *operands, incoming=incoming)
 
@@ -205,7 +207,7 @@ class Member:
 
 Packed = dict[str, Array]
 # By the names of dtypes: the dtype, and how many values of it.
-Counted = dict[str, tuple[Any, int]]
+Counted = dict[str, tuple[DType, int]]
 
 
 def pack(values: Sequence[Array], counted: Counted, batch: tuple[int, ...]) -> Packed:
@@ -218,7 +220,7 @@ def pack(values: Sequence[Array], counted: Counted, batch: tuple[int, ...]) -> P
     return packed
 
 
-def unpack(packed: Packed, dtypes: Sequence[Any]) -> list[Array]:
+def unpack(packed: Packed, dtypes: Sequence[DType]) -> list[Array]:
     """The values of these dtypes again, in their order."""
     taken: dict[str, int] = {}
     values = []
@@ -228,7 +230,7 @@ def unpack(packed: Packed, dtypes: Sequence[Any]) -> list[Array]:
     return values
 
 
-def most(dtypes: Sequence[Sequence[Any]]) -> Counted:
+def most(dtypes: Sequence[Sequence[DType]]) -> Counted:
     """For each dtype how many of it the longest of several lists has."""
     named = {str(d): d for each in dtypes for d in each}
     return {

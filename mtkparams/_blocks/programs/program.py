@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -17,6 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array
+
+from ..trace.jaxprs import aval
+from ..trace.nodes import DType, Op
 
 # More operations than these are put together where they are the same and equally deep.
 _ONE_BY_ONE = 150
@@ -39,7 +42,7 @@ Ref: TypeAlias = tuple[int, int]  # a `Where`, and a number among those
 class Row(NamedTuple):
     """A step that computes one element from others."""
 
-    op: Any
+    op: Op
     operands: tuple[Ref, ...]
 
 
@@ -57,7 +60,7 @@ class Part(NamedTuple):
 class Whole(NamedTuple):
     """A step that runs a whole operation: each operand is an array given as such, or parts of one."""
 
-    op: Any
+    op: Op
     operands: tuple[int | Part, ...]
 
 
@@ -101,7 +104,7 @@ class Program:
     steps: tuple[Step, ...]
     residual: tuple[Ref, ...]
     caches: tuple[Ref, ...]
-    read_dtypes: tuple[Any, ...]
+    read_dtypes: tuple[DType, ...]
     n_fixed: int
 
     @property
@@ -162,7 +165,7 @@ class Program:
         return _by_layers(self, x, inputs, wanted)
 
 
-def _cast(value: Array, dtype: Any) -> Array:
+def _cast(value: Array, dtype: DType) -> Array:
     # Random keys, for one, can be no other than they are.
     return value if value.dtype == dtype else value.astype(dtype)
 
@@ -239,11 +242,11 @@ def _one_by_one(
     return [get(ref) for ref in wanted]
 
 
-def _parted(test: Callable[[Any], bool], items: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+def _parted(test: Callable[[Ref], bool], refs: Iterable[Ref]) -> tuple[list[Ref], list[Ref]]:
     """Those that pass a test, and the others."""
-    parts: tuple[list[Any], list[Any]] = ([], [])
-    for item in items:
-        parts[not test(item)].append(item)
+    parts: tuple[list[Ref], list[Ref]] = ([], [])
+    for ref in refs:
+        parts[not test(ref)].append(ref)
     return parts
 
 
@@ -255,7 +258,7 @@ def _picked(rows: Array, numbers: Sequence[int]) -> Array:
     return rows[where]
 
 
-def _row(op: Any, operands: list[Array]) -> Array:
+def _row(op: Op, operands: list[Array]) -> Array:
     """One element, by operands of shape `(blocks,)`."""
     if op.kind == "elementwise":
         return op.bind(*operands)[0]
@@ -293,20 +296,20 @@ def _whole(
     - `table`: the values of some references, `(references, blocks)`.
     """
     blocks = x[0].shape[-1]
-    avals = [v.aval for v in step.op.equation.invars]
+    avals = [aval(v) for v in step.op.whole_equation.invars]
     values, axes = [], []
-    for operand, aval in zip(step.operands, avals, strict=True):
+    for operand, shaped in zip(step.operands, avals, strict=True):
         if isinstance(operand, int):
             values.append(inputs.arrays[operand])
             axes.append(None)
             continue
-        elements = _cast(table(operand.refs), aval.dtype)
+        elements = _cast(table(operand.refs), shaped.dtype)
         if operand.rest is not None:
             # A function of the user's may have no sense, no slope or no end at any other values.
-            rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], aval.dtype))
-            full = jnp.broadcast_to(rest.reshape(-1, 1), (aval.size, blocks))
+            rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], shaped.dtype))
+            full = jnp.broadcast_to(rest.reshape(-1, 1), (shaped.size, blocks))
             elements = full.at[np.array(operand.places)].set(elements)
-        values.append(elements.reshape(*aval.shape, blocks))
+        values.append(elements.reshape(*shaped.shape, blocks))
         axes.append(-1)
     if all(axis is None for axis in axes):
         results = [
@@ -324,7 +327,7 @@ Layer: TypeAlias = tuple[int, ...]
 def _layers(program: Program, wanted: tuple[Ref, ...], inputs: Inputs | None = None) -> list[Layer]:
     needed = _needed(program, wanted, inputs)
     depth = [0] * len(program.steps)
-    groups: dict[Any, list[int]] = {}
+    groups: dict[tuple[int, Hashable, int], list[int]] = {}
     for i, step in enumerate(program.steps):
         if not needed[i]:
             continue
@@ -344,9 +347,9 @@ class _Store:
 
     def __init__(self, room: int, blocks: int):
         self.room, self.blocks = room, blocks
-        self.arrays: dict[Any, Array] = {}
-        self.used: dict[Any, int] = {}
-        self.at: dict[Ref, tuple[Any, int]] = {}
+        self.arrays: dict[DType, Array] = {}
+        self.used: dict[DType, int] = {}
+        self.at: dict[Ref, tuple[DType, int]] = {}
 
     def keep(self, values: Array, refs: Sequence[Ref]) -> None:
         if not len(refs):
@@ -401,7 +404,7 @@ def _by_layers(
     return [store.fetch([ref])[0] for ref in wanted]
 
 
-def _rows(op: Any, rows: list[list[Ref]], store: _Store) -> Array:
+def _rows(op: Op, rows: list[list[Ref]], store: _Store) -> Array:
     """Many elements of one operation: `(elements, blocks)`."""
     if op.kind == "elementwise":
         return op.bind(*(store.fetch(column) for column in zip(*rows, strict=True)))[0]

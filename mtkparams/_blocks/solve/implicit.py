@@ -7,17 +7,17 @@ is NaN: in forward mode in its own entries, in reverse mode everywhere once some
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 # From unknowns and arguments to the residual.
-Residual: TypeAlias = Callable[[Array, Any], Array]
+Residual: TypeAlias = Callable[[Array, PyTree], Array]
 
 
 class Solves(NamedTuple):
@@ -28,17 +28,17 @@ class Solves(NamedTuple):
 
 
 # From the solution, the arguments, and which blocks to leave out, to solves with the Jacobian there.
-Factorize: TypeAlias = Callable[[Array, Any, Array], Solves]
+Factorize: TypeAlias = Callable[[Array, PyTree, Array], Solves]
 
 
 def implicit(
-    find: Callable[[Array, Any], tuple[Array, Array, Any]],
+    find: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
     residual: Residual,
     factorize: Factorize,
     guess: Float[Array, " n"],
-    args: Any,
+    args: PyTree,
     reads_guess: bool = False,
-) -> tuple[Float[Array, " n"], Any]:
+) -> tuple[Float[Array, " n"], PyTree]:
     """The solution with its derivative, and what else `find` gives, as constants.
 
     **Arguments:**
@@ -54,20 +54,20 @@ def implicit(
     leaves, treedef = jax.tree.flatten(arrays)
     others, others_def = jax.tree.flatten(rest)
 
-    def whole(leaves: Any, others: Any) -> Any:
+    def whole(leaves: PyTree, others: PyTree) -> PyTree:
         return eqx.combine(treedef.unflatten(leaves), others_def.unflatten(others))
 
-    def arguments(guess: Any, leaves: Any, others: Any) -> Any:
+    def arguments(guess: Array, leaves: PyTree, others: PyTree) -> PyTree:
         tree = whole(leaves, others)
         return (tree, guess) if reads_guess else tree
 
     @jax.custom_jvp
-    def solution(guess: Any, leaves: Any, others: Any) -> Any:
+    def solution(guess: Array, leaves: PyTree, others: PyTree) -> PyTree:
         u, lost, more = find(guess, whole(leaves, others))
         return jnp.where(lost == 1, jnp.nan, u), (u, lost, more)
 
     @solution.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: PyTree, tangents: PyTree) -> PyTree:
         guess, leaves, others = primals
         guess_dot, leaves_dot, _ = tangents
         u, (last, lost, more) = solution(guess, leaves, others)
@@ -92,7 +92,7 @@ def implicit(
     return u, jax.tree.map(lax.stop_gradient, more)
 
 
-def constant(tree: Any) -> Any:
+def constant(tree: PyTree) -> PyTree:
     """The same tree, whose real and complex numbers have no derivative."""
     return jax.tree.map(lambda x: lax.stop_gradient(x) if eqx.is_inexact_array(x) else x, tree)
 
@@ -101,7 +101,7 @@ def _masked_solve(
     residual: Residual,
     factorize: Factorize,
     u: Array,
-    args: Any,
+    args: PyTree,
     no_slope: Bool[Array, " n"],
     right: Array,
 ) -> Array:
@@ -112,7 +112,7 @@ def _masked_solve(
         _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
         return jnp.where(no_slope, v, out)
 
-    def solved(transposed: Any) -> Array:
+    def solved(transposed: Callable[[object, Array], Array] | None) -> Array:
         forward = lambda _, b: solves.solve(b)
         return lax.custom_linear_solve(product, jnp.where(no_slope, 0, right), forward, transposed)
 
@@ -140,7 +140,7 @@ def nan_where(mask: Bool[Array, " n"], x: Float[Array, " n"]) -> Float[Array, " 
     )
 
 
-def _no_tangent(x: Array) -> Any:
+def _no_tangent(x: Array) -> Array | np.ndarray:
     if jnp.issubdtype(x.dtype, jnp.inexact):
         return jnp.zeros_like(x)
     return np.zeros(x.shape, jax.dtypes.float0)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
+
+from ..order.blocks import Block
 
 # Narrow steps waste nothing on padding, wide ones need fewer of them: one step costs about as much
 # as this many of its unknowns.
@@ -32,7 +33,7 @@ class Kind:
     - `start`, `start_slot`: `(steps,)`, where the unknowns and the blocks of a step begin.
     """
 
-    key: Any
+    key: Hashable
     size: int
     extra: int
     width: int
@@ -133,7 +134,7 @@ class Schedule:
 
 def schedule(
     n: int,
-    blocks: Sequence[Any],
+    blocks: Sequence[Block],
     keys: Sequence[Hashable],
     shapes: Sequence[tuple[int, int]],
     fine: Sequence[Hashable] | None = None,
@@ -230,7 +231,7 @@ def bucket(size: int) -> int:
 
 
 def _kind(
-    key: Any, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Any],
+    key: Hashable, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Block],
     reads: list[tuple[int, ...]], slot_of: np.ndarray, n_slots: int, start: np.ndarray, start_slot: np.ndarray,
 ) -> Kind:  # fmt: skip
     shape = (len(steps), size, width)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from .implicit import Residual
 from .newton import (
     BLOCKED,
     FAILED,
@@ -23,14 +25,40 @@ from .newton import (
 )
 from .schedule import Schedule
 from .settings import Tolerances
+from .triangular import Factors
 from .walk import walk
 
 # How far a verdict reaches into the blocks that read this one.
 FINE, NO_SLOPE, NO_VALUE = 0, 1, 2
 
 
+class Plan(abc.ABC):
+    """How the blocks of a structure will be evaluated; made once, for all values.
+
+    **Attributes:**
+
+    - `schedule`: in which steps, and where in the carried vector.
+    - `affine`: for each kind whether its blocks are.
+    - `caches`: places of what blocks leave for later ones, besides their unknowns.
+    """
+
+    schedule: Schedule
+    affine: tuple[bool, ...]
+    caches: np.ndarray
+
+    @abc.abstractmethod
+    def equations(self, fn: Residual, args: PyTree, guess: Array, sized: bool = False) -> Blocks:
+        """The blocks at some arguments.
+
+        **Arguments:**
+
+        - `guess`: all unknowns at a point where the equations make sense.
+        - `sized`: somebody will ask for the sizes of terms.
+        """
+
+
 class Blocks(abc.ABC):
-    """How the blocks of a schedule are evaluated, apart or all together.
+    """The blocks of a schedule at some arguments, apart or all together.
 
     `all_together`: what reads an unknown is evaluated with it, so that it must not be far from sense.
     """
@@ -38,20 +66,32 @@ class Blocks(abc.ABC):
     all_together: bool
 
     @abc.abstractmethod
-    def tables(self, k: int) -> Any:
+    def tables(self, k: int) -> PyTree:
         """What the blocks of a kind need: a tree of arrays with the steps in the first axis."""
 
     @abc.abstractmethod
-    def tail(self, dtype: Any) -> Array:
+    def tail(self, dtype: DTypeLike) -> Array:
         """The values at the end of the carried vector, that no block computes."""
 
     @abc.abstractmethod
-    def block(self, k: int, places: dict[str, Array], table: Any, carried: Array) -> Equations:
+    def block(self, k: int, places: dict[str, Array], table: PyTree, carried: Array) -> Equations:
         """The equations of the blocks of one step, with the earlier ones as carried."""
 
     @abc.abstractmethod
-    def caches(self, k: int, table: Any, carried: Array, x: Array) -> Array:
+    def caches(self, k: int, table: PyTree, carried: Array, x: Array) -> Array:
         """What the blocks of one step leave for later ones, besides their unknowns."""
+
+    @abc.abstractmethod
+    def residual(self, z: Array) -> Array:
+        """What is zero at the solution, place by place of the carried vector."""
+
+    @abc.abstractmethod
+    def largest(self, z: Array) -> Array:
+        """The largest residual of the block in each slot."""
+
+    @abc.abstractmethod
+    def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
+        """Solves with the Jacobian at `z`, with blocks that are not usable left out."""
 
 
 class Swept(NamedTuple):
@@ -99,7 +139,7 @@ def sweep(
     )
     tables = [(_tables(plan, k), blocks.tables(k)) for k in range(len(plan.kinds))]
 
-    def step(carry: Swept, k: int, tables: Any) -> Swept:
+    def step(carry: Swept, k: int, tables: PyTree) -> Swept:
         places, table = tables
         kind = plan.kinds[k]
         piece = lax.dynamic_slice(carry.z, (places["start"],), (kind.size * kind.width,))

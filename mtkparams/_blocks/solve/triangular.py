@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +50,7 @@ class Factors:
     def solve(self, b: Float[Array, " places"]) -> Float[Array, " places"]:
         """The solution of `J x = b`."""
 
-        def step(x: Array, k: int, t: Any) -> Array:
+        def step(x: Array, k: int, t: dict[str, Array]) -> Array:
             # What is left of `b` at a step is replaced by `x` there.
             rest = _piece(x, self.plan.kinds[k], t)
             if t["source"].shape[-1]:
@@ -62,7 +62,7 @@ class Factors:
     def solve_transposed(self, c: Float[Array, " places"]) -> Float[Array, " places"]:
         """The solution of `J^T y = c`."""
 
-        def step(c: Array, k: int, t: Any) -> Array:
+        def step(c: Array, k: int, t: dict[str, Array]) -> Array:
             # What is left of `c` at a step is replaced by `y` there.
             y = times(jnp.swapaxes(t["inverse"], 0, 1), _piece(c, self.plan.kinds[k], t))
             if t["source"].shape[-1]:
@@ -75,12 +75,14 @@ class Factors:
         return walk(self.plan, step, self.tables, c, reverse=True)
 
 
-def _piece(vector: Array, kind: Kind, t: Any) -> Array:
+def _piece(vector: Array, kind: Kind, t: dict[str, Array]) -> Array:
     piece = lax.dynamic_slice(vector, (t["start"],), (kind.extent * kind.width,))
     return piece.reshape(kind.extent, kind.width)
 
 
-def _table(kind: Kind, part: Parts, good: Bool[Array, "steps width"]) -> dict[str, Any]:
+def _table(
+    kind: Kind, part: Parts, good: Bool[Array, "steps width"]
+) -> dict[str, Array | np.ndarray]:
     eye = jnp.eye(kind.size, dtype=part.diagonal.dtype)[:, :, None, None]
     diagonal = jnp.where(good[None, None], part.diagonal, eye)
     flat = diagonal.reshape(kind.size, kind.size, -1)

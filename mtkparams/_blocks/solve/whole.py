@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, PyTree
 
+from ..structure import Structure
 from .coloured import Coloured
 from .implicit import Residual
 from .newton import Equations
 from .schedule import Schedule, bucket, schedule
 from .sizes import sizes
-from .sweep import Blocks
+from .sweep import Blocks, Plan
 from .triangular import Factors, Parts
 
 
-class WholePlan:
+class WholePlan(Plan):
     """Blocks of similar size side by side, and where the entries of the Jacobian go."""
 
-    def __init__(self, structure: Any):
+    def __init__(self, structure: Structure):
         blocks = structure.parts.blocks
         n = structure.incidence.shape[1]
         sizes = [bucket(len(b.unknowns)) for b in blocks]
         keys = [(size, bool(b.affine)) for size, b in zip(sizes, blocks, strict=True)]
         self.schedule = schedule(n, blocks, keys, [(size, 0) for size in sizes])
-        self.affine = tuple(kind.key[1] for kind in self.schedule.kinds)
+        self.affine = tuple(bool(blocks[kind.blocks[0, 0]].affine) for kind in self.schedule.kinds)
         self.caches = np.zeros(0, int)
         self.coloured = Coloured(structure.incidence)
         self.places = _entry_places(self.schedule, self.coloured.row, self.coloured.column)
 
     def equations(
-        self, fn: Residual, args: Any, guess: Array, sized: bool = False
+        self, fn: Residual, args: PyTree, guess: Array, sized: bool = False
     ) -> WholeEquations:
         del guess, sized
         return WholeEquations(self, fn, args)
@@ -42,17 +42,17 @@ class WholePlan:
 class WholeEquations(Blocks):
     all_together = True
 
-    def __init__(self, plan: WholePlan, fn: Residual, args: Any):
+    def __init__(self, plan: WholePlan, fn: Residual, args: PyTree):
         self.plan, self.fn, self.args = plan, fn, args
 
-    def tables(self, k: int) -> Any:
+    def tables(self, k: int) -> PyTree:
         del k
         return ()
 
-    def tail(self, dtype: Any) -> Array:
+    def tail(self, dtype: DTypeLike) -> Array:
         return jnp.zeros(0, dtype)
 
-    def block(self, k: int, places: dict[str, Array], table: Any, carried: Array) -> Equations:
+    def block(self, k: int, places: dict[str, Array], table: PyTree, carried: Array) -> Equations:
         del table
         plan = self.plan.schedule
         kind = plan.kinds[k]
@@ -81,24 +81,21 @@ class WholeEquations(Blocks):
         residual = lambda x: jnp.where(rows == plan.n, x, take(self.fn(whole(x), self.args)))
         return Equations(both, residual, lambda x: take(sizes(self.fn, whole(x), self.args)))
 
-    def caches(self, k: int, table: Any, carried: Array, x: Array) -> Array:
+    def caches(self, k: int, table: PyTree, carried: Array, x: Array) -> Array:
         raise NotImplementedError("These blocks have no caches: they leave their unknowns only.")
 
     def residual(self, z: Array) -> Array:
-        """Zero at the solution, place by place."""
         plan = self.plan.schedule
         f = self.fn(z[plan.place_of], self.args)
         padded = jnp.append(f, jnp.zeros(1, f.dtype))
         return jnp.where(plan.row_of < plan.n, padded[plan.row_of], z)
 
     def largest(self, z: Array) -> Array:
-        """The largest residual of the block in each slot."""
         plan = self.plan.schedule
         rows = jnp.abs(self.residual(z))
         return jnp.zeros(plan.n_slots, z.dtype).at[plan.slot_at].max(rows)
 
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
-        """Solves with the Jacobian at `z`."""
         plan = self.plan.schedule
         _, push = jax.linearize(lambda u: self.fn(u, self.args), z[plan.place_of])
         entries = self.plan.coloured.entries(push, z.dtype)

@@ -11,6 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule, mutates
+from ..jaxprs import aval, opened
 from ..nodes import CLOSED, NONE, Ids, Sparse
 from .linear import closed
 from .lines import batches
@@ -37,7 +38,7 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     p = eqn.params
     length, body = p["length"], p["jaxpr"]
-    size = max(1, len(getattr(body, "jaxpr", body).eqns))
+    size = max(1, len(opened(body).eqns))
     if length * size <= _FOLLOWED:
         sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x), eqn)
     else:
@@ -71,8 +72,7 @@ def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list
         results = b.run_closed(p["jaxpr"], [*consts, *carry, *(x[i, ...] for x in xs)])
         carry, stacked[i] = results[:carried], results[carried:]
     if not length:
-        body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
-        shapes = [v.aval.shape for v in body.outvars[carried:]]
+        shapes = [aval(v).shape for v in opened(p["jaxpr"]).outvars[carried:]]
         return [*carry, *(np.empty((0, *shape), np.int64) for shape in shapes)]
     return [*carry, *(np.stack(y) for y in zip(*stacked, strict=True))]
 
@@ -88,10 +88,12 @@ def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> l
     n_consts = sum(o.size for o in consts)
     n_carried = sum(o.size for o in carry)
     relation = relation.astype(np.int32)
+    # Rows of the relation: results, first the carry. Columns: constants, carry, slices of one step.
     reach = closed(relation[:n_carried, n_consts : n_consts + n_carried])
     slices = [batches(x, x.ndim - 1) for x in xs]
     merged = [b.nodes.junction(x.T) for x in slices]
     merged = flat(merged)
+    # What the carry holds after any number of steps: what one step puts there, handed on by others.
     through = reach @ relation[:n_carried]
     into = sp.hstack([through[:, :n_consts], reach, through[:, n_consts + n_carried :]]).tocsr()
     held = joined(b, into, flat([*consts, *carry, merged]))
@@ -105,8 +107,8 @@ def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> l
     made = b.nodes.junctions(each, inputs[:, outputs.indices].ravel())
     made = made.reshape(length, outputs.shape[0])
     outs = np.cumsum([o.size for o in carry])
-    body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
-    widths = [int(np.prod(v.aval.shape, dtype=int)) for v in body.outvars[carried:]]
+    outvars = opened(p["jaxpr"]).outvars[carried:]
+    widths = [int(np.prod(aval(v).shape, dtype=int)) for v in outvars]
     ends = np.cumsum(widths)
     carries = np.split(held, outs[:-1]) if carried else []
     return [*carries, *(made[:, e - w : e].ravel() for e, w in zip(ends, widths, strict=True))]
@@ -141,12 +143,12 @@ def while_(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         b, sp.hstack([reach @ body[:, :n_consts], reach]).tocsr(), flat([*consts, *carry])
     )
     decides = joined(b, test, flat([*test_consts, held]))
-    inner = getattr(p["body_jaxpr"], "jaxpr", p["body_jaxpr"])
+    inner = opened(p["body_jaxpr"])
     same = [
         o is i for o, i in zip(inner.outvars, inner.invars[fixed:], strict=True)
     ]  # carried along untouched, however many steps there are
-    tested = getattr(p["cond_jaxpr"], "jaxpr", p["cond_jaxpr"])
-    asked = tuple(int(k) for k in tested.outvars[0].aval.shape)  # under vmap one answer a member
+    tested = opened(p["cond_jaxpr"])
+    asked = tuple(int(k) for k in aval(tested.outvars[0]).shape)  # under vmap one answer a member
     sources = []
     start = 0
     for o, untouched in zip(carry, same, strict=True):

@@ -10,6 +10,7 @@ from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..nodes import CLOSED, Ids, Sparse
 from .lines import batches
 
@@ -42,8 +43,7 @@ def batched(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     hub = b.nodes.junction(np.concatenate(rows, 1))
     sources = []
     for v in eqn.outvars:
-        shape = v.aval.shape  # pyright: ignore[reportAttributeAccessIssue]
-        each = int(np.prod(shape[lead:], dtype=int))
+        each = int(np.prod(aval(v).shape[lead:], dtype=int))
         sources.append(np.repeat(hub, each))
     return ops.whole(b.nodes, eqn, operands, sources)
 
