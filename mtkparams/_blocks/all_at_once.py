@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optimistix as optx
 from jax import lax
 from jax.scipy.linalg import lu_factor, lu_solve
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from .solve.condition import equal_parts
 from .solve.found import Found
@@ -22,7 +21,7 @@ from .solve.sizes import sizes
 _DEFAULT = Settings()
 
 
-def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEFAULT) -> Found:
+def solve_whole(fn: Residual, guess: Array, args: PyTree, settings: Settings = _DEFAULT) -> Found:
     """The unknowns that make `fn(u, args)` zero, all at once.
 
     Optimistix's Newton goes first. Where it does not arrive, a damped one starts again from the
@@ -31,7 +30,7 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
     """
     tol = tolerances(settings, guess.dtype)
 
-    def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
+    def find(guess: Array, args: PyTree) -> tuple[Array, Array, PyTree]:
         near, steps = _newton(fn, guess, args, tol)
         root = _finish(fn, near, args, tol, steps, guess)
         u, lost, (status, taken, residual, condition) = _verdict(root, fn, args)
@@ -42,7 +41,7 @@ def solve_whole(fn: Residual, guess: Array, args: Any, settings: Settings = _DEF
     return Found(u, *report, caches=())
 
 
-def least_squares(fn: Residual, guess: Array, args: Any, settings: Settings = _DEFAULT) -> Found:
+def least_squares(fn: Residual, guess: Array, args: PyTree, settings: Settings = _DEFAULT) -> Found:
     """The unknowns that make `fn(u, args)` zero, where equations and unknowns differ in number.
 
     With more equations than unknowns: the least sum of squares, which is a solution only if what is
@@ -58,12 +57,12 @@ def least_squares(fn: Residual, guess: Array, args: Any, settings: Settings = _D
     return _underdetermined(fn, m, guess, args, tol)
 
 
-def _overdetermined(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> Found:
-    def slope(u: Array, args: Any) -> Array:
+def _overdetermined(fn: Residual, guess: Array, args: PyTree, tol: Tolerances) -> Found:
+    def slope(u: Array, args: PyTree) -> Array:
         f, pull = jax.vjp(lambda u: fn(u, args), u)
         return pull(f)[0]
 
-    def find(guess: Array, args: Any) -> tuple[Array, Array, Any]:
+    def find(guess: Array, args: PyTree) -> tuple[Array, Array, PyTree]:
         near, steps = _levenberg(fn, guess, args, tol)
         root = _finish(slope, near, args, tol, steps)
         return _verdict(_judged(root, fn, root.x[:, 0], args, tol), fn, args)
@@ -72,16 +71,16 @@ def _overdetermined(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> F
     return Found(u, *report, caches=())
 
 
-def _underdetermined(fn: Residual, m: int, guess: Array, args: Any, tol: Tolerances) -> Found:
+def _underdetermined(fn: Residual, m: int, guess: Array, args: PyTree, tol: Tolerances) -> Found:
     n = guess.size
 
-    def nearest(z: Array, args: Any) -> Array:
+    def nearest(z: Array, args: PyTree) -> Array:
         # Zero where `u` solves the equations and `u - guess` is perpendicular to the solutions.
         args, guess = args
         f, pull = jax.vjp(lambda u: fn(u, args), z[:n])
         return jnp.concatenate([z[:n] - guess + pull(z[n:])[0], f])
 
-    def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
+    def find(start: Array, args: PyTree) -> tuple[Array, Array, PyTree]:
         guess = start[:n]
         near, steps = _levenberg(fn, guess, args, tol)
         jacobian = jax.jacfwd(lambda u: fn(u, args))(near)
@@ -97,26 +96,31 @@ def _underdetermined(fn: Residual, m: int, guess: Array, args: Any, tol: Toleran
     return Found(z[:n], *report, caches=())
 
 
-def _newton(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[Array, Array]:
+def _newton(fn: Residual, guess: Array, args: PyTree, tol: Tolerances) -> tuple[Array, Array]:
     """Evaluations, and where optimistix's Newton arrives, or the guess."""
     solver = optx.Newton(rtol=tol.rtol, atol=tol.rtol)
     steps = tol.steps
-    found = optx.root_find(fn, solver, guess, args, throw=False, max_steps=steps)
-    arrived = (found.result == optx.RESULTS.successful) & jnp.all(jnp.isfinite(found.value))
-    near = lax.stop_gradient(jnp.where(arrived, found.value, guess))
-    return near, found.stats["num_steps"]
+    solution = optx.root_find(fn, solver, guess, args, throw=False, max_steps=steps)
+    arrived = (solution.result == optx.RESULTS.successful) & jnp.all(jnp.isfinite(solution.value))
+    near = lax.stop_gradient(jnp.where(arrived, solution.value, guess))
+    return near, solution.stats["num_steps"]
 
 
-def _levenberg(fn: Residual, guess: Array, args: Any, tol: Tolerances) -> tuple[Array, Array]:
+def _levenberg(fn: Residual, guess: Array, args: PyTree, tol: Tolerances) -> tuple[Array, Array]:
     """Evaluations, and where optimistix's Levenberg-Marquardt arrives, or gives up."""
     solver = optx.LevenbergMarquardt(rtol=tol.rtol, atol=tol.rtol)
-    found = optx.least_squares(fn, solver, guess, args, throw=False, max_steps=4 * tol.steps)
-    near = lax.stop_gradient(jnp.where(jnp.isfinite(found.value), found.value, guess))
-    return near, found.stats["num_steps"]
+    solution = optx.least_squares(fn, solver, guess, args, throw=False, max_steps=4 * tol.steps)
+    near = lax.stop_gradient(jnp.where(jnp.isfinite(solution.value), solution.value, guess))
+    return near, solution.stats["num_steps"]
 
 
 def _finish(
-    fn: Residual, near: Array, args: Any, tol: Tolerances, steps: Array, guess: Array | None = None
+    fn: Residual,
+    near: Array,
+    args: PyTree,
+    tol: Tolerances,
+    steps: Array,
+    guess: Array | None = None,
 ) -> Root:
     """A root of `fn` from nearby, to rounding, with its verdict; `steps` were taken before."""
 
@@ -135,13 +139,13 @@ def _finish(
     return root._replace(iterations=root.iterations + steps.astype(jnp.int32))
 
 
-def _judged(root: Root, fn: Residual, u: Array, args: Any, tol: Tolerances) -> Root:
+def _judged(root: Root, fn: Residual, u: Array, args: PyTree, tol: Tolerances) -> Root:
     """A root of the conditions for a least sum of squares, failed if that sum is not zero."""
     within = jnp.all(jnp.abs(fn(u, args)) <= tol.residual * sizes(fn, u, args))
     return root._replace(status=jnp.where(within, root.status, FAILED).astype(root.status.dtype))
 
 
-def _verdict(root: Root, fn: Residual, args: Any) -> tuple[Array, Array, Any]:
+def _verdict(root: Root, fn: Residual, args: PyTree) -> tuple[Array, Array, PyTree]:
     u, status = root.x[:, 0], root.status
     lost = jnp.where(status == FAILED, 1, jnp.where(status == SINGULAR, 2, 0))
     residual = jnp.max(jnp.abs(fn(u, args)), keepdims=True)
@@ -150,9 +154,9 @@ def _verdict(root: Root, fn: Residual, args: Any) -> tuple[Array, Array, Any]:
 
 
 def _dense(fn: Residual) -> Factorize:
-    def factorize(u: Array, args: Any, bad: Array) -> Solves:
+    def factorize(u: Array, args: PyTree, no_slope: Array) -> Solves:
         jacobian = jax.jacfwd(lambda u: fn(u, args))(u)
-        jacobian = jnp.where(bad[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
+        jacobian = jnp.where(no_slope[:, None], jnp.eye(u.size, dtype=u.dtype), jacobian)
         parts = equal_parts(jacobian[..., None], tolerances(_DEFAULT, u.dtype))
         rows, columns = (x[:, 0] for x in parts)
         factors = lu_factor(jacobian * columns[None] * rows[:, None])

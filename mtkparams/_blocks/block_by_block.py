@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..errors import ShapeError
 from .programs.equations import ProgramPlan
@@ -15,8 +14,10 @@ from .solve.found import Found
 from .solve.implicit import Residual, Solves, implicit
 from .solve.newton import FAILED
 from .solve.settings import Settings, tolerances
-from .solve.sweep import NO_SLOPE, NO_VALUE, sweep
+from .solve.sweep import NO_SLOPE, NO_VALUE, Plan, sweep
 from .solve.whole import WholePlan
+from .structure import Structure
+from .trace.graph import Graph
 
 _DEFAULT = Settings()
 
@@ -24,11 +25,10 @@ _DEFAULT = Settings()
 # Above this many operations to compile, blocks are evaluated by the whole residual instead.
 _MOST_OPERATIONS = 12_000
 
-_Plan: TypeAlias = ProgramPlan | WholePlan
-_plans: weakref.WeakKeyDictionary[Any, dict[bool, _Plan]] = weakref.WeakKeyDictionary()
+_plans: weakref.WeakKeyDictionary[Structure, dict[bool, Plan]] = weakref.WeakKeyDictionary()
 
 
-def _plan(structure: Any, sliced: bool) -> _Plan:
+def _plan(structure: Structure, sliced: bool) -> Plan:
     plans = _plans.setdefault(structure, {})
     if sliced not in plans:
         programs = _programs(structure) if sliced else None
@@ -36,7 +36,7 @@ def _plan(structure: Any, sliced: bool) -> _Plan:
     return plans[sliced]
 
 
-def _programs(structure: Any) -> ProgramPlan | None:
+def _programs(structure: Structure) -> ProgramPlan | None:
     """Programs of the blocks, where there are any, and few enough."""
     graph = structure.graph
     # One block needs the whole residual anyway. Values that a residual closed over while they were
@@ -48,7 +48,7 @@ def _programs(structure: Any) -> ProgramPlan | None:
 
 
 def solve_blocks(
-    structure: Any, fn: Residual, guess: Array, args: Any, settings: Settings = _DEFAULT
+    structure: Structure, fn: Residual, guess: Array, args: PyTree, settings: Settings = _DEFAULT
 ) -> Found:
     """The unknowns that make `fn(u, args)` zero, block by block.
 
@@ -67,36 +67,36 @@ def solve_blocks(
         none = jnp.zeros(0, jnp.int32)
         return Found(guess, none, none, guess, guess, caches=(guess,))
     plan = _plan(structure, settings.sliced and _same_dtypes(structure.graph, guess, args))
-    own = plan.schedule
+    layout = plan.schedule
     tol = tolerances(settings, guess.dtype)
 
     # Where an operation is computed as a whole and a block needs a part of it, the rest is as at a point
     # where all equations make sense: the guess, and for the derivative the solution.
-    def residual(z: Array, args: Any) -> Array:
-        return plan.equations(fn, args, z[own.place_of]).residual(z)
+    def residual(z: Array, args: PyTree) -> Array:
+        return plan.equations(fn, args, z[layout.place_of]).residual(z)
 
-    def find(start: Array, args: Any) -> tuple[Array, Array, Any]:
-        guess = start[own.place_of]
+    def find(start: Array, args: PyTree) -> tuple[Array, Array, PyTree]:
+        guess = start[layout.place_of]
         blocks = plan.equations(fn, args, guess, settings.doubt)
-        swept = sweep(own, blocks, plan.affine, guess, tol)
-        spoilt = swept.spoilt[own.slot_at]
+        swept = sweep(layout, blocks, plan.affine, guess, tol)
+        spoilt = swept.spoilt[layout.slot_at]
         lost = jnp.where(spoilt == NO_VALUE, 1, jnp.where(spoilt == NO_SLOPE, 2, 0))
-        left = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
-        report = (swept.status, swept.iterations, left, swept.condition)
-        return swept.z, lost, tuple(r[own.slot_of] for r in report)
+        largest = jnp.where(swept.status == FAILED, swept.residual, blocks.largest(swept.z))
+        report = (swept.status, swept.iterations, largest, swept.condition)
+        return swept.z, lost, tuple(r[layout.slot_of] for r in report)
 
-    def factorize(z: Array, args: Any, bad: Array) -> Solves:
-        usable = jnp.asarray(own.real).at[own.slot_at].min(~bad)
-        factors = plan.equations(fn, args, z[own.place_of]).factors(z, usable)
+    def factorize(z: Array, args: PyTree, no_slope: Array) -> Solves:
+        usable = jnp.asarray(layout.real).at[layout.slot_at].min(~no_slope)
+        factors = plan.equations(fn, args, z[layout.place_of]).factors(z, usable)
         return Solves(factors.solve, factors.solve_transposed)
 
-    start = jnp.zeros(own.length, guess.dtype).at[own.place_of].set(guess)
+    start = jnp.zeros(layout.length, guess.dtype).at[layout.place_of].set(guess)
     z, report = implicit(find, residual, factorize, start, args)
-    u = z[own.place_of]
-    return Found(u, *report, caches=(u, z[plan.left]))
+    u = z[layout.place_of]
+    return Found(u, *report, caches=(u, z[plan.caches]))
 
 
-def _check(structure: Any, guess: Array, args: Any) -> None:
+def _check(structure: Structure, guess: Array, args: PyTree) -> None:
     if not structure.parts.is_square:
         m, n = structure.incidence.shape
         raise ShapeError(
@@ -114,7 +114,7 @@ def _check(structure: Any, guess: Array, args: Any) -> None:
         )
 
 
-def _same_dtypes(graph: Any, guess: Array, args: Any) -> bool:
+def _same_dtypes(graph: Graph, guess: Array, args: PyTree) -> bool:
     """Whether programs cut out of the graph fit these inputs."""
     nodes = [graph.unknowns, *graph.arguments]
     return all(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
+import jax
 import numpy as np
 import scipy.sparse as sp
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 from .order.blocks import Block, Parts, decompose
-from .order.degrees import degrees, is_affine, owners
-from .order.explicit import factors
+from .order.forms import Forms, forms, owners
 from .trace.dependence import dependence
 from .trace.graph import Graph, element_graph
-from .trace.nodes import Ids, Sparse
+from .trace.nodes import Sparse
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -27,14 +28,13 @@ class Structure:
     - `owner`: for each node of the graph the last block whose unknowns it depends on, -1 if none.
     - `opaque`: names of primitives that were taken to be dense for want of anything better.
 
-    To solve block `k` alone: `inner, outer = structure.slice(k)` are the nodes that its equations need,
-    each in an order in which they can be computed. Inner nodes depend on unknowns of the block, and are
-    computed in every iteration. Outer nodes depend on earlier unknowns, arguments and constants only,
-    and are computed once (among them are those that are given: unknowns of earlier blocks, elements
-    of arguments, constants). The residual's own nodes are `graph.residual[list(block.equations)]`.
+    To solve block `k` alone, its equations need `graph.needed(graph.residual[list(block.equations)])`,
+    in an order in which they can be computed. Those of owner `k` depend on unknowns of the block, and are
+    computed in every iteration. The others depend on earlier unknowns, arguments and constants only,
+    and are computed once.
     An operation by rows (`Op.kind` other than `"whole"`) is computed for the rows that are needed:
     `op.operands` at `graph.place[nodes]`. A whole operation is computed once for all; those of its
-    operand nodes that are not in the slice do not matter to the nodes that are. What stands in
+    operand nodes that are not needed do not matter to the nodes that are. What stands in
     for them must be something that the operation is made for.
     """
 
@@ -52,14 +52,10 @@ class Structure:
     def blocks(self) -> tuple[Block, ...]:
         return self.parts.blocks
 
-    def slice(self, k: int) -> tuple[Ids, Ids]:
-        """The nodes that block `k` needs: those that depend on its own unknowns, and the others."""
-        nodes = self.graph.needed(self.graph.residual[list(self.blocks[k].equations)])
-        inner = self.owner[nodes] == k
-        return nodes[inner], nodes[~inner]
 
-
-def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
+def analyse(
+    fn: Callable[[Array, PyTree], Array], u: ArrayLike | jax.ShapeDtypeStruct, args: PyTree
+) -> Structure:
     """The structure of `fn(u, args)`: what depends on what, and the blocks to solve one by one.
 
     Only shapes and dtypes of `u` and `args` are read, so that it can be called while tracing, and the
@@ -92,25 +88,26 @@ def analyse(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Structure:
     for number, block in enumerate(parts.blocks):
         block_of[list(block.unknowns)] = number
     owner = owners(graph, block_of)
-    degree = degrees(graph, owner)
     single = np.array([len(b.unknowns) == 1 for b in parts.blocks], bool)
-    factor = factors(graph, owner, degree, single)
-    blocks = tuple(_described(block, graph, degree, factor) for block in parts.blocks)
+    form = forms(graph, owner, single)
+    blocks = tuple(_described(block, graph, form) for block in parts.blocks)
     opaque = graph.dense_primitives
     return Structure(graph, pattern, dataclasses.replace(parts, blocks=blocks), owner, opaque)
 
 
-def _described(block: Block, graph: Graph, degree: np.ndarray, factor: np.ndarray) -> Block:
-    affine = is_affine(degree, graph.residual, block.equations)
-    coefficient = 0.0
-    if affine and len(block.equations) == 1:
-        found = float(factor[graph.residual[block.equations[0]]])
-        coefficient = found if abs(found) == 1.0 else coefficient
-    explicit = coefficient != 0.0
-    return dataclasses.replace(block, affine=affine, explicit=explicit, coefficient=coefficient)
+def _described(block: Block, graph: Graph, form: Forms) -> Block:
+    rows = graph.residual[list(block.equations)]
+    affine = bool((form.degree[rows] <= 1).all())
+    slope = float(form.factor[rows[0]])  # a number for blocks of one unknown only
+    explicit = affine and abs(slope) == 1.0
+    return dataclasses.replace(
+        block, affine=affine, explicit=explicit, coefficient=slope if explicit else 0.0
+    )
 
 
-def incidence(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Sparse:
+def incidence(
+    fn: Callable[[Array, PyTree], Array], u: ArrayLike | jax.ShapeDtypeStruct, args: PyTree
+) -> Sparse:
     """Which entry of `fn(u, args)` depends on which entry of `u`, as a matrix of booleans `(m, n)`.
 
     The pattern of the Jacobian lies in it, whatever the values of `u` and `args`. Branches that

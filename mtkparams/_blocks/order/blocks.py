@@ -94,27 +94,33 @@ def _blocks(pattern: Sparse, matched: np.ndarray, equations: np.ndarray) -> tupl
     solves[matched[equations]] = np.arange(size)
     number = np.full(m, -1)
     number[equations] = np.arange(size)
+    # An arrow from each equation to those that determine the other unknowns it depends on: circles of
+    # arrows must be solved together.
     row = number[np.repeat(np.arange(m), np.diff(pattern.indptr))]
     come = solves[pattern.indices]
     inside = (row >= 0) & (come >= 0)
     row, come = row[inside], come[inside]
     graph = sp.csr_array((np.ones(len(row), np.int8), (row, come)), shape=(size, size))
     count, label = csgraph.connected_components(graph, connection="strong")  # pyright: ignore
+    # Which component reads which, each pair once, as one integer.
     reads = np.unique(label[row] * np.int64(count) + label[come])
     reader, source = np.divmod(reads, count)
     apart = reader != source
     reader, source = reader[apart], source[apart]
     first = np.full(count, size)
     np.minimum.at(first, label, np.arange(size))
+    # Components in solving order: `rank` says where each one goes.
     order, level = _order(count, reader, source, first)
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
-    own = np.split(
+    equations_of = np.split(
         equations[np.argsort(rank[label], kind="stable")],
         np.cumsum(np.bincount(rank[label], minlength=count))[:-1],
     )
     by = np.lexsort((rank[source], rank[reader]))
-    read = np.split(rank[source][by], np.cumsum(np.bincount(rank[reader], minlength=count))[:-1])
+    reads_of = np.split(
+        rank[source][by], np.cumsum(np.bincount(rank[reader], minlength=count))[:-1]
+    )
     return tuple(
         Block(
             tuple(e.tolist()),
@@ -122,7 +128,7 @@ def _blocks(pattern: Sparse, matched: np.ndarray, equations: np.ndarray) -> tupl
             int(level[order[k]]),
             tuple(r.tolist()),
         )
-        for k, (e, r) in enumerate(zip(own, read, strict=True))
+        for k, (e, r) in enumerate(zip(equations_of, reads_of, strict=True))
     )
 
 
@@ -130,6 +136,7 @@ def _order(
     count: int, reader: np.ndarray, source: np.ndarray, first: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """An order in which what is read comes first, by the first equation where there is a choice."""
+    # The readers of component k are `readers[ends[k - 1] : ends[k]]`.
     by = np.argsort(source, kind="stable")
     ends = np.cumsum(np.bincount(source, minlength=count)).tolist()
     readers = reader[by].tolist()

@@ -40,6 +40,8 @@ def over_and_under(
     pairs = np.flatnonzero(matched >= 0)
     row, column = np.repeat(np.arange(m), np.diff(pattern.indptr)), pattern.indices
     lonely = np.setdiff1d(np.arange(n), matched[pairs])
+    # An alternating path leaves an equation along any entry, and an unknown along its match only; numbers
+    # are those of equations, then unknowns, and last a source from which all paths start.
     over = _reached(
         (np.flatnonzero(matched < 0), m + n),
         [(row, m + column), (m + matched[pairs], pairs)],

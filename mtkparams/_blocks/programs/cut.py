@@ -16,7 +16,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..trace.nodes import JUNCTION
+from ..structure import Structure
+from ..trace.graph import Graph
+from ..trace.nodes import JUNCTION, DType, Op
 from ..trace.rules.control import sequences_of
 from .program import Element, Part, Program, Ref, Row, Step, Where, Whole
 
@@ -34,21 +36,21 @@ class Cut:
     - `program`: the same object for all blocks that compute the same.
     - `read`: nodes that it reads while blocks are solved: those of earlier blocks, and others where
       another block of the same program has one of an earlier block in that place.
-    - `given`: nodes that depend on no unknown.
+    - `fixed`: nodes that depend on no unknown.
     - `arrays`: arrays of nodes that it takes as they stand: such as depend on no unknown, and fillers
       for the places that do not matter to it.
-    - `left`: the nodes that it leaves behind.
+    - `caches`: the nodes that it leaves behind.
     """
 
     program: Program
     read: tuple[int, ...]
-    given: tuple[int, ...]
+    fixed: tuple[int, ...]
     arrays: tuple[np.ndarray, ...]
-    left: tuple[int, ...]
+    caches: tuple[int, ...]
 
 
 class _Cutter:
-    def __init__(self, structure: Any):
+    def __init__(self, structure: Structure):
         graph = structure.graph
         self.structure, self.graph = structure, graph
         self.needed = _needed(graph)
@@ -59,7 +61,7 @@ class _Cutter:
         self.owner = structure.owner.tolist()
         self.ptr = graph.ptr.tolist()
         self.edges = graph.edges.tolist()
-        self.key_numbers: dict[Any, int] = {}
+        self.key_numbers: dict[Hashable, int] = {}
         self.op_key = [
             self.key_numbers.setdefault(op.key, len(self.key_numbers)) for op in graph.ops
         ]
@@ -70,18 +72,18 @@ class _Cutter:
         whole[whole] = self.is_whole[graph.op[whole]]
         for node in np.nonzero(whole)[0].tolist():
             self.results.setdefault((self.op[node], self.owner[node]), []).append(node)
-        self.left: list[list[int]] = [[] for _ in structure.blocks]
+        self.caches: list[list[int]] = [[] for _ in structure.blocks]
         dear = _costs(graph, structure.owner, self.is_whole) > _CHEAP
         fits = _fits(graph)
         foreign = _foreign(graph, structure.owner, self.needed, dear & ~fits)
-        is_left = foreign & dear & fits
-        self.is_left = is_left.tolist()
+        is_cached = foreign & dear & fits
+        self.is_cached = is_cached.tolist()
         # Most blocks are like others: what they share is made once, and known by its number.
         self.steps: list[Step] = []
         self.step_numbers: dict[Hashable, int] = {}
         self.step_refs: list[Ref] = []
-        for node in np.nonzero(is_left)[0].tolist():
-            self.left[self.owner[node]].append(node)
+        for node in np.nonzero(is_cached)[0].tolist():
+            self.caches[self.owner[node]].append(node)
 
     def operands(self, node: int) -> list[int]:
         return self.edges[self.ptr[node] : self.ptr[node + 1]]
@@ -101,25 +103,25 @@ class _Cutter:
 
     def matter(self, nodes: list[int]) -> set[int]:
         """What results of a whole operation depend on, directly."""
-        found: set[int] = set()
+        reached: set[int] = set()
         stack = [o for node in nodes for o in self.operands(node)]
         while stack:
             node = stack.pop()
-            if node in found:
+            if node in reached:
                 continue
-            found.add(node)
+            reached.add(node)
             if self.op[node] == JUNCTION:
                 stack.extend(self.operands(node))
-        return {node for node in found if self.op[node] != JUNCTION}
+        return {node for node in reached if self.op[node] != JUNCTION}
 
 
-class _One:
+class _Draft:
     """The program of one block, as it is found."""
 
     def __init__(self, cutter: _Cutter, k: int):
         self.c, self.k = cutter, k
         block = cutter.structure.blocks[k]
-        self.own = {
+        self.unknowns = {
             node: i for i, node in enumerate(cutter.graph.unknowns[list(block.unknowns)].tolist())
         }
         self.roots = cutter.graph.residual[list(block.equations)].tolist()
@@ -130,16 +132,23 @@ class _One:
         self.steps: list[int] = []
         self.outside: list[int] = []
         self.arrays: list[np.ndarray] = []
-        self.left = cutter.left[k]
+        self.caches = cutter.caches[k]
         self.residual = tuple(self.ref(node) for node in self.roots)
-        self.leaves = tuple(self.ref(node) for node in self.left)
+        self.cache_refs = tuple(self.ref(node) for node in self.caches)
 
     @property
     def key(self) -> Hashable:
         """Equal for blocks that compute the same, from whatever places."""
         kinds = tuple(self.c.kind[node] for node in self.outside)
         arrays = tuple(a.tobytes() for a in self.arrays)
-        return (len(self.own), tuple(self.steps), self.residual, self.leaves, kinds, arrays)
+        return (
+            len(self.unknowns),
+            tuple(self.steps),
+            self.residual,
+            self.cache_refs,
+            kinds,
+            arrays,
+        )
 
     def ref(self, root: int) -> Ref:
         """The value of a node, with all steps that it takes."""
@@ -150,10 +159,11 @@ class _One:
             if node in refs:
                 stack.pop()
                 continue
-            if node in self.own:
-                refs[node] = (Where.OWN, self.own[node])
+            if node in self.unknowns:
+                refs[node] = (Where.UNKNOWN, self.unknowns[node])
+            # What depends on no unknown, or what an earlier block has: an unknown, or a cache.
             elif c.owner[node] < 0 or (
-                c.owner[node] != self.k and (c.op[node] < 0 or c.is_left[node])
+                c.owner[node] != self.k and (c.op[node] < 0 or c.is_cached[node])
             ):
                 refs[node] = (Where.READ, len(self.outside))
                 self.outside.append(node)
@@ -164,6 +174,7 @@ class _One:
                     operands = list(self.matter(number, op, c.owner[node]))
                 else:
                     operands = c.operands(node)
+                # Operands first: the node stays on the stack, and comes again when they have their places.
                 missing = [o for o in operands if o not in refs]
                 if missing:
                     stack.extend(reversed(missing))
@@ -181,7 +192,7 @@ class _One:
         self.steps.append(self.c.step(key, make))
         return self.c.step_ref(len(self.steps) - 1)
 
-    def matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+    def matter(self, number: int, op: Op, owner: int) -> dict[int, None]:
         """The elements of a whole operation's operands that matter to its results in a block.
 
         They are in the operands' order.
@@ -190,7 +201,7 @@ class _One:
             self.mattering[number, owner] = self.find_matter(number, op, owner)
         return self.mattering[number, owner]
 
-    def find_matter(self, number: int, op: Any, owner: int) -> dict[int, None]:
+    def find_matter(self, number: int, op: Op, owner: int) -> dict[int, None]:
         wanted = self.c.matter(self.c.results[number, owner])
         return dict.fromkeys(
             node
@@ -209,12 +220,12 @@ class _One:
         self.arrays.append(nodes)
         return len(self.arrays) - 1
 
-    def element(self, number: int, op: Any, node: int) -> Ref:
+    def element(self, number: int, op: Op, node: int) -> Ref:
         owner = self.c.owner[node]
         if (number, owner) not in self.calls:
             matter = self.matter(number, op, owner)
             operands: list[Any] = []
-            sequences = sequences_of(op.equation)
+            sequences = sequences_of(op.whole_equation)
             for i, operand in enumerate(op.operands):
                 if self.as_array(operand) or not any(n in matter for n in operand.ravel().tolist()):
                     operands.append(self.array(operand))
@@ -247,22 +258,23 @@ def _nearest(nodes: np.ndarray, matter: Mapping[int, None]) -> dict[int, int]:
     """For each place, if there is one, the nearest place in its column that matters; itself if it does."""
     matters = np.array([n in matter for n in nodes.ravel().tolist()], bool).reshape(nodes.shape)
     steps, width = nodes.shape
-    found: dict[int, int] = {}
+    stand_in: dict[int, int] = {}
     for column in np.flatnonzero(matters.any(0)).tolist():
+        # A slice of a sequence that does not matter is as the nearest one that does: something that the
+        # function of each slice is made for.
         rows = np.flatnonzero(matters[:, column])
         nearest = rows[np.argmin(np.abs(np.arange(steps)[:, None] - rows), axis=1)]
         for row in range(steps):
-            found[row * width + column] = int(nearest[row]) * width + column
-    return dict(sorted(found.items()))
+            stand_in[row * width + column] = int(nearest[row]) * width + column
+    return dict(sorted(stand_in.items()))
 
 
-def _needed(graph: Any) -> np.ndarray:
+def _needed(graph: Graph) -> np.ndarray:
     needed = np.zeros(graph.size, bool)
     needed[graph.needed(graph.residual.ravel())] = True
     # Junctions have no value, but say what a whole operation's result depends on.
     junction = graph.op == JUNCTION
-    counts = np.diff(graph.ptr)
-    consumer = np.repeat(np.arange(graph.size), counts)
+    consumer = graph.consumers
     while True:
         more = junction[graph.edges] & needed[consumer] & ~needed[graph.edges]
         if not more.any():
@@ -270,35 +282,28 @@ def _needed(graph: Any) -> np.ndarray:
         needed[graph.edges[more]] = True
 
 
-def _costs(graph: Any, owner: np.ndarray, is_whole: np.ndarray) -> np.ndarray:
+def _costs(graph: Graph, owner: np.ndarray, is_whole: np.ndarray) -> np.ndarray:
     """About how many operations it takes to compute each node from unknowns; whole ones are many."""
     counts = np.diff(graph.ptr)
     computed = (graph.op >= 0) & (owner >= 0)
     cost = np.where(computed, np.maximum(counts - 1, 1), 0).astype(float)
     cost[computed] += np.where(is_whole[graph.op[computed]], _ENDLESS, 0)
-    order = np.argsort(graph.depth, kind="stable")
-    order = order[counts[order] > 0]
-    for nodes in np.split(order, np.nonzero(np.diff(graph.depth[order]))[0] + 1):
-        if nodes.size:
-            each = counts[nodes]
-            heads = np.cumsum(each) - each
-            inside = np.arange(each.sum()) - np.repeat(heads, each)
-            operands = graph.edges[np.repeat(graph.ptr[nodes], each) + inside]
-            below = np.add.reduceat(cost[operands], heads)
-            cost[nodes] = np.minimum(cost[nodes] + below, _ENDLESS)
+    for level in graph.levels:
+        below = level.reduce(np.add, cost[level.operands])
+        cost[level.nodes] = np.minimum(cost[level.nodes] + below, _ENDLESS)
     return cost
 
 
-def _fits(graph: Any) -> np.ndarray:
+def _fits(graph: Graph) -> np.ndarray:
     """Which nodes have values that a vector of the unknowns' dtype can hold, each exactly."""
     room = jnp.finfo(graph.dtypes[graph.kind[graph.unknowns[0]]])
 
-    def fits(dtype: Any) -> bool:
+    def fits(dtype: DType) -> bool:
         if not isinstance(dtype, np.dtype):  # a junction's, or a random key's
             return False
         if jnp.issubdtype(dtype, jnp.floating):
-            own = jnp.finfo(dtype)
-            return own.nmant <= room.nmant and own.nexp <= room.nexp
+            limits = jnp.finfo(dtype)
+            return limits.nmant <= room.nmant and limits.nexp <= room.nexp
         if jnp.issubdtype(dtype, jnp.integer):
             return jnp.iinfo(dtype).bits <= room.nmant + 1
         return dtype == np.dtype(bool)
@@ -306,20 +311,20 @@ def _fits(graph: Any) -> np.ndarray:
     return np.array([fits(dtype) for dtype in graph.dtypes])[graph.kind]
 
 
-def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarray) -> np.ndarray:
+def _foreign(graph: Graph, owner: np.ndarray, needed: np.ndarray, again: np.ndarray) -> np.ndarray:
     """Which computed nodes are needed by a block that is not their own.
 
     **Arguments:**
 
     - `again`: nodes that such a block computes again, so that it needs what they are computed from.
     """
-    consumer = np.repeat(np.arange(graph.size), np.diff(graph.ptr))
-    operand = graph.edges
+    consumer, operand = graph.consumers, graph.edges
     live = needed[consumer] & needed[operand]
     consumer, operand = consumer[live], operand[live]
     handed = (graph.op == JUNCTION) | again
     foreign = np.zeros(graph.size, bool)
     while True:
+        # Another block reads it, or what hands it on (a junction, something computed again) is read so.
         beyond = (owner[consumer] != owner[operand]) | (handed[consumer] & foreign[consumer])
         now = foreign.copy()
         now[operand[beyond]] = True
@@ -329,32 +334,32 @@ def _foreign(graph: Any, owner: np.ndarray, needed: np.ndarray, again: np.ndarra
     return foreign & (graph.op >= 0) & (owner >= 0)
 
 
-def cut(structure: Any) -> list[Cut]:
+def cut(structure: Structure) -> list[Cut]:
     """The share of each block."""
     cutter = _Cutter(structure)
-    ones = [_One(cutter, k) for k in range(len(structure.blocks))]
-    alike: dict[Any, list[int]] = {}
-    for k, (one, block) in enumerate(zip(ones, structure.blocks, strict=True)):
+    drafts = [_Draft(cutter, k) for k in range(len(structure.blocks))]
+    alike: dict[Hashable, list[int]] = {}
+    for k, (draft, block) in enumerate(zip(drafts, structure.blocks, strict=True)):
         # Solved in another way: another program.
         solved = (bool(block.affine), str(block.coefficient))
-        alike.setdefault((one.key, solved), []).append(k)
-    cuts: list[Any] = [None] * len(ones)
+        alike.setdefault((draft.key, solved), []).append(k)
+    cuts: list[Any] = [None] * len(drafts)
     for members in alike.values():
-        outside = np.array([ones[k].outside for k in members], int).reshape(len(members), -1)
-        is_read = (structure.owner[outside] >= 0).any(0)
-        program = _program(ones[members[0]], is_read)
+        outside = np.array([drafts[k].outside for k in members], int).reshape(len(members), -1)
+        is_read = np.asarray((structure.owner[outside] >= 0).any(0))
+        program = _program(drafts[members[0]], is_read)
         for k, nodes in zip(members, outside, strict=True):
-            read, given = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
-            cuts[k] = Cut(program, read, given, tuple(ones[k].arrays), tuple(ones[k].left))
+            read, fixed = tuple(nodes[is_read].tolist()), tuple(nodes[~is_read].tolist())
+            cuts[k] = Cut(program, read, fixed, tuple(drafts[k].arrays), tuple(drafts[k].caches))
     return cuts
 
 
-def _program(one: _One, is_read: np.ndarray) -> Program:
-    """The program of a block, with what comes from outside parted into read and given."""
-    graph = one.c.graph
+def _program(draft: _Draft, is_read: np.ndarray) -> Program:
+    """The program of a block, with what comes from outside parted into read and fixed."""
+    graph = draft.c.graph
     numbers = np.where(is_read, np.cumsum(is_read), np.cumsum(~is_read)) - 1
     into = [
-        (Where.READ if read else Where.GIVEN, n)
+        (Where.READ if read else Where.FIXED, n)
         for read, n in zip(is_read.tolist(), numbers.tolist(), strict=True)
     ]
 
@@ -375,10 +380,12 @@ def _program(one: _One, is_read: np.ndarray) -> Program:
         )
 
     return Program(
-        size=len(one.own),
-        steps=tuple(step(one.c.steps[n]) for n in one.steps),
-        residual=tuple(parted(r) for r in one.residual),
-        leaves=tuple(parted(r) for r in one.leaves),
-        read_dtypes=tuple(graph.dtypes[graph.kind[n]] for n in np.array(one.outside, int)[is_read]),
-        n_given=int((~is_read).sum()),
+        size=len(draft.unknowns),
+        steps=tuple(step(draft.c.steps[n]) for n in draft.steps),
+        residual=tuple(parted(r) for r in draft.residual),
+        caches=tuple(parted(r) for r in draft.cache_refs),
+        read_dtypes=tuple(
+            graph.dtypes[graph.kind[n]] for n in np.array(draft.outside, int)[is_read]
+        ),
+        n_fixed=int((~is_read).sum()),
     )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, PyTree
 
+from ..order.blocks import Block
 from ..solve.implicit import Residual
 from ..solve.newton import Equations
 from ..solve.schedule import Kind, bucket, schedule
-from ..solve.sweep import Blocks
+from ..solve.sweep import Blocks, Plan
 from ..solve.triangular import Factors, Parts
+from ..structure import Structure
+from ..trace.graph import Graph
+from ..trace.nodes import DType
 from .cut import Cut, cut
-from .given import Given, Values
+from .evaluate import Evaluator, Values
 from .member import Member, most, pack, switch, unpack
 from .program import Inputs
 
@@ -25,10 +29,10 @@ from .program import Inputs
 _OFTEN = 48
 
 
-class ProgramPlan:
+class ProgramPlan(Plan):
     """The programs of all blocks, and where they read and write."""
 
-    def __init__(self, structure: Any):
+    def __init__(self, structure: Structure):
         graph, blocks = structure.graph, structure.parts.blocks
         self.graph = graph
         cuts = cut(structure)
@@ -44,20 +48,20 @@ class ProgramPlan:
         place = np.zeros(graph.size, int)
         place[graph.unknowns] = plan.place_of
         place[self.tail] = plan.length + np.arange(self.tail.size)
-        for b, own in enumerate(cuts):
-            if own.left:
-                place[list(own.left)] = plan.left_places(b)[: len(own.left)]
+        for b, share in enumerate(cuts):
+            if share.caches:
+                place[list(share.caches)] = plan.cache_places(b)[: len(share.caches)]
         for members in self.members:
             for member in members:
                 member.read = place[member.read_nodes].astype(np.int32)
         nodes = [n for members in self.members for m in members for n in m.nodes()]
-        self.given = Given(
+        self.fixed = Evaluator(
             graph, np.unique(np.concatenate([*nodes, self.tail])), structure.owner >= 0
         )
         places = np.concatenate([kind.places.ravel() for kind in plan.kinds])
         self.order = np.argsort(places, kind="stable")
-        self.left = np.array(
-            [p for b, c in enumerate(cuts) for p in plan.left_places(b)[: len(c.left)]], int
+        self.caches = np.array(
+            [p for b, c in enumerate(cuts) for p in plan.cache_places(b)[: len(c.caches)]], int
         )
 
     @property
@@ -70,29 +74,33 @@ class ProgramPlan:
         return total
 
     def equations(
-        self, fn: Residual, args: Any, guess: Array, sized: bool = False
+        self, fn: Residual, args: PyTree, guess: Array, sized: bool = False
     ) -> ProgramEquations:
         del fn
         return ProgramEquations(self, args, guess, sized)
 
 
-def _kinds(cuts: Sequence[Cut], blocks: Sequence[Any]) -> tuple[list[Any], list[tuple[int, int]]]:
+def _kinds(
+    cuts: Sequence[Cut], blocks: Sequence[Block]
+) -> tuple[list[Hashable], list[tuple[int, int]]]:
     """For each block its kind, and the shape that blocks of that kind are padded to."""
     levels: dict[int, set[int]] = {}
     for c, block in zip(cuts, blocks, strict=True):
         levels.setdefault(id(c.program), set()).add(block.level)
-    keys: list[Any] = []
-    shapes: dict[Any, tuple[int, int]] = {}
+    keys: list[Hashable] = []
+    shapes: dict[Hashable, tuple[int, int]] = {}
     for c, block in zip(cuts, blocks, strict=True):
         often = len(levels[id(c.program)]) >= _OFTEN
         key = (bool(block.affine), id(c.program) if often else bucket(c.program.size))
         size, extra = shapes.get(key, (0, 0))
-        shapes[key] = (max(size, c.program.size), max(extra, len(c.left)))
+        shapes[key] = (max(size, c.program.size), max(extra, len(c.caches)))
         keys.append(key)
     return keys, [shapes[key] for key in keys]
 
 
-def _members(graph: Any, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Any]) -> list[Member]:
+def _members(
+    graph: Graph, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Block]
+) -> list[Member]:
     by_program: dict[int, list[int]] = {}
     for step, b in enumerate(kind.blocks[:, 0].tolist()):
         by_program.setdefault(id(cuts[b].program), []).append(step)
@@ -107,14 +115,14 @@ def _members(graph: Any, kind: Kind, cuts: Sequence[Cut], blocks: Sequence[Any])
 class ProgramEquations(Blocks):
     all_together = False
 
-    def __init__(self, plan: ProgramPlan, args: Any, guess: Array, sized: bool):
+    def __init__(self, plan: ProgramPlan, args: PyTree, guess: Array, sized: bool):
         self.plan = plan
-        self.values: Values = plan.given.evaluate(args, guess)
-        # How large the terms of what is given are, where somebody asks for those of equations.
-        self.value_sizes = plan.given.sizes(args, guess) if sized else None
+        self.values: Values = plan.fixed.evaluate(args, guess)
+        # How large the terms of fixed values are, where somebody asks for those of equations.
+        self.value_sizes = plan.fixed.sizes(args, guess) if sized else None
 
-    def tables(self, k: int) -> Any:
-        """For each step which program runs, what it reads, and given values that vary, by dtype."""
+    def tables(self, k: int) -> PyTree:
+        """For each step which program runs, what it reads, and fixed values that vary, by dtype."""
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
         n_read = max(m.program.n_read for m in members)
         read = np.zeros((kind.steps, n_read, kind.width), np.int32)
@@ -132,22 +140,22 @@ class ProgramEquations(Blocks):
             ]
             return {name: _joined([part[name] for part in parts], order) for name in counted}
 
-        given = varying(self.values)
+        fixed = varying(self.values)
         sized = None if self.value_sizes is None else varying(self.value_sizes)
-        return {"which": which, "read": read, "given": given, "given_sizes": sized}
+        return {"which": which, "read": read, "fixed": fixed, "fixed_sizes": sized}
 
-    def tail(self, dtype: Any) -> Array:
+    def tail(self, dtype: DTypeLike) -> Array:
         kinds = self.plan.graph.kind[self.plan.tail]
         values = jnp.zeros(kinds.size, dtype)
         for kind in np.unique(kinds):
-            own = np.flatnonzero(kinds == kind)
-            values = values.at[own].set(self.values.fetch(self.plan.tail[own]).astype(dtype))
+            places = np.flatnonzero(kinds == kind)
+            values = values.at[places].set(self.values.fetch(self.plan.tail[places]).astype(dtype))
         return values
 
-    def block(self, k: int, table: dict[str, Array], own: Any, carried: Array) -> Equations:
-        del table
+    def block(self, k: int, places: dict[str, Array], table: PyTree, carried: Array) -> Equations:
+        del places
         kind, members = self.plan.schedule.kinds[k], self.plan.members[k]
-        inputs = plain = [self._inputs_at(m, own, carried) for m in members]
+        inputs = plain = [self._inputs_at(m, table, carried) for m in members]
         nothing = list(jnp.zeros((kind.size, kind.width), carried.dtype))
         # What an iteration would only repeat is computed before it, by the one program that runs.
         hoist = [
@@ -160,17 +168,17 @@ class ProgramEquations(Blocks):
             dtypes = [[h.dtype for h in jax.eval_shape(h)] for h in hoist]
             counted = most(dtypes)
             packed = switch(
-                own["which"], [lambda h=h: pack(h(), counted, (kind.width,)) for h in hoist]
+                table["which"], [lambda h=h: pack(h(), counted, (kind.width,)) for h in hoist]
             )
             inputs = [
                 i._replace(hoisted=unpack(packed, d)) for i, d in zip(inputs, dtypes, strict=True)
             ]
 
-        def chosen(evaluate: Callable[[int], Any]) -> Any:
-            return switch(own["which"], [lambda n=n: evaluate(n) for n in range(len(members))])
+        def chosen(evaluate: Callable[[int], PyTree]) -> PyTree:
+            return switch(table["which"], [lambda n=n: evaluate(n) for n in range(len(members))])
 
         def sizes(n: int, x: Array) -> Array:
-            sized = self._sizes_at(members[n], own, carried)
+            sized = self._sizes_at(members[n], table, carried)
             return members[n].sizes(x, plain[n], sized)
 
         return Equations(
@@ -179,28 +187,26 @@ class ProgramEquations(Blocks):
             lambda x: chosen(lambda n: sizes(n, x)),
         )
 
-    def leave(self, k: int, own: Any, carried: Array, x: Array) -> Array:
+    def caches(self, k: int, table: PyTree, carried: Array, x: Array) -> Array:
         members = self.plan.members[k]
         return switch(
-            own["which"],
-            [lambda m=m: m.leaves(x, self._inputs_at(m, own, carried)) for m in members],
+            table["which"],
+            [lambda m=m: m.caches(x, self._inputs_at(m, table, carried)) for m in members],
         )
 
     def residual(self, z: Array) -> Array:
-        """Zero at the solution, place by place."""
         plan = self.plan.schedule
         parts = []
         for k, kind in enumerate(plan.kinds):
-            found = self._each(k, z, lambda m, x, i: m.everything(x, i))
-            left = z[kind.places[:, kind.size :]]
-            rows = jnp.concatenate([found[:, : kind.size], left - found[:, kind.size :]], 1)
+            values = self._each(k, z, lambda m, x, i: m.everything(x, i))
+            caches = z[kind.places[:, kind.size :]]
+            rows = jnp.concatenate([values[:, : kind.size], caches - values[:, kind.size :]], 1)
             real = (kind.blocks < plan.n_blocks)[:, None]
             parts.append(jnp.where(real, rows, z[kind.places]).ravel())
         blocks = jnp.concatenate(parts)[self.plan.order]
         return jnp.concatenate([blocks, z[blocks.size :] - self.tail(z.dtype)])
 
     def largest(self, z: Array) -> Array:
-        """The largest residual of the block in each slot."""
         plan = self.plan.schedule
         largest = jnp.zeros(plan.n_slots, z.dtype)
         for k, kind in enumerate(plan.kinds):
@@ -209,38 +215,43 @@ class ProgramEquations(Blocks):
         return largest
 
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
-        """Solves with the Jacobian at `z`."""
         plan = self.plan.schedule
         parts = []
         for k, kind in enumerate(plan.kinds):
             slopes = self._each(k, z, lambda m, x, i: m.slopes(x, i), padded=True)
-            own, other = slopes[:, :, : kind.size], slopes[:, :, kind.size :]
-            other = jnp.concatenate([other[:, : kind.size], -other[:, kind.size :]], 1)
-            own = jnp.moveaxis(own, 0, 2)
-            leaves = own[kind.size :] if kind.extra else None
-            read = np.zeros((kind.steps, other.shape[2], kind.width), np.int32)
+            diagonal, beside = slopes[:, :, : kind.size], slopes[:, :, kind.size :]
+            beside = jnp.concatenate([beside[:, : kind.size], -beside[:, kind.size :]], 1)
+            diagonal = jnp.moveaxis(diagonal, 0, 2)
+            caches = diagonal[kind.size :] if kind.extra else None
+            read = np.zeros((kind.steps, beside.shape[2], kind.width), np.int32)
             for member in self.plan.members[k]:
                 read[member.steps, : member.program.n_read] = member.read
             source = np.moveaxis(read, 1, -1)[:, None]
-            parts.append(Parts(own[: kind.size], leaves, jnp.moveaxis(other, 2, -1), source))
+            parts.append(Parts(diagonal[: kind.size], caches, jnp.moveaxis(beside, 2, -1), source))
         return Factors(plan, parts, usable)
 
-    def _dtypes(self, member: Member) -> list[Any]:
+    def _dtypes(self, member: Member) -> list[DType]:
         return [member.dtype(g) for g in member.varying]
 
-    def _inputs_at(self, member: Member, own: Any, carried: Array) -> Inputs:
+    def _inputs_at(self, member: Member, table: PyTree, carried: Array) -> Inputs:
         """Inputs of a program at one step."""
-        varying = unpack(own["given"], self._dtypes(member))
-        return member.inputs(self.values, carried[own["read"]], varying, member.kind.width)
+        varying = unpack(table["fixed"], self._dtypes(member))
+        return member.inputs(self.values, carried[table["read"]], varying, member.kind.width)
 
-    def _sizes_at(self, member: Member, own: Any, carried: Array) -> Inputs:
+    def _sizes_at(self, member: Member, table: PyTree, carried: Array) -> Inputs:
         """How large the terms of those inputs are."""
         assert self.value_sizes is not None
-        varying = unpack(own["given_sizes"], self._dtypes(member))
-        read = jnp.abs(carried[own["read"]])
+        varying = unpack(table["fixed_sizes"], self._dtypes(member))
+        read = jnp.abs(carried[table["read"]])
         return member.inputs(self.value_sizes, read, varying, member.kind.width)
 
-    def _each(self, k: int, z: Array, evaluate: Any, padded: bool = False) -> Array:
+    def _each(
+        self,
+        k: int,
+        z: Array,
+        evaluate: Callable[[Member, Array, Inputs], Array],
+        padded: bool = False,
+    ) -> Array:
         """Something of all blocks of a kind, with the steps first: `(steps, ..., width)`.
 
         **Arguments:**
@@ -257,10 +268,10 @@ class ProgramEquations(Blocks):
             varying = [self.values.fetch(g).ravel() for g in member.varying]
             read = flat(z[member.read])
             inputs = member.inputs(self.values, read, varying, count * kind.width)
-            found = evaluate(member, x, inputs)
+            values = evaluate(member, x, inputs)
             if padded:
-                found = jnp.pad(found, ((0, 0), (0, n_read - member.program.n_read), (0, 0)))
-            parts.append(jnp.moveaxis(found.reshape(*found.shape[:-1], count, kind.width), -2, 0))
+                values = jnp.pad(values, ((0, 0), (0, n_read - member.program.n_read), (0, 0)))
+            parts.append(jnp.moveaxis(values.reshape(*values.shape[:-1], count, kind.width), -2, 0))
         return _joined(parts, np.argsort(np.concatenate([m.steps for m in members])))
 
 

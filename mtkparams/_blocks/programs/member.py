@@ -12,12 +12,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..solve.schedule import Kind
 from ..solve.sizes import sizes
+from ..trace.graph import Graph
+from ..trace.nodes import DType
 from .cut import Cut
-from .given import Values, constant_value
+from .evaluate import Values, constant_value
 from .program import Inputs, Program
 
 # So few columns of a Jacobian are had one by one, without the products with zero.
@@ -31,51 +33,51 @@ class Member:
 
     - `steps`: which steps of the kind.
     - `read`: `(steps, n_read, width)`, places in the carried vector.
-    - `given`: for each given value a constant; or one node for all blocks; or nodes `(steps, width)`.
+    - `fixed`: for each fixed value a constant; or one node for all blocks; or nodes `(steps, width)`.
     - `varying`: the dtypes of those of the last sort.
     - `coefficient`: of the unknown, where the blocks are mere assignments.
     """
 
     def __init__(
         self,
-        graph: Any,
+        graph: Graph,
         kind: Kind,
         steps: np.ndarray,
         cuts: Sequence[Cut],
         coefficient: float | None,
     ):
-        own = kind.blocks[steps]
-        first = cuts[own[0, 0]]
+        numbers = kind.blocks[steps]
+        first = cuts[numbers[0, 0]]
         self.graph, self.kind, self.steps = graph, kind, steps
         self.program: Program = first.program
         self.arrays = first.arrays
         self.coefficient = coefficient
         # Where a step has fewer blocks than there is room for, its first one fills the room.
-        blocks = np.where(own < len(cuts), own, own[:, :1])
+        blocks = np.where(numbers < len(cuts), numbers, numbers[:, :1])
         shape = (len(steps), kind.width)
         read = np.array([cuts[b].read for b in blocks.ravel()], int).reshape(*shape, -1)
         self.read_nodes = np.moveaxis(read, -1, 1)
         self.read = self.read_nodes
-        given = np.array([cuts[b].given for b in blocks.ravel()], int).reshape(*shape, -1)
-        self.given: list[Any] = []
-        for i in range(given.shape[-1]):
-            nodes = given[..., i]
+        fixed = np.array([cuts[b].fixed for b in blocks.ravel()], int).reshape(*shape, -1)
+        self.fixed: list[Any] = []
+        for i in range(fixed.shape[-1]):
+            nodes = fixed[..., i]
             constant = constant_value(graph, nodes.ravel().tolist())
             if constant is not None:
-                self.given.append(constant)
+                self.fixed.append(constant)
             else:
-                self.given.append(nodes[0, 0].item() if (nodes == nodes[0, 0]).all() else nodes)
+                self.fixed.append(nodes[0, 0].item() if (nodes == nodes[0, 0]).all() else nodes)
 
     @property
     def varying(self) -> list[np.ndarray]:
-        return [g for g in self.given if isinstance(g, np.ndarray)]
+        return [g for g in self.fixed if isinstance(g, np.ndarray)]
 
     def nodes(self) -> list[np.ndarray]:
-        """All nodes that it is given."""
-        nodes = [np.unique(np.asarray(g)) for g in self.given if isinstance(g, int | np.ndarray)]
+        """All nodes of fixed values and arrays."""
+        nodes = [np.unique(np.asarray(g)) for g in self.fixed if isinstance(g, int | np.ndarray)]
         return nodes + [a.ravel() for a in self.arrays]
 
-    def dtype(self, ids: np.ndarray) -> Any:
+    def dtype(self, ids: np.ndarray) -> DType:
         return self.graph.dtypes[self.graph.kind[ids.flat[0]]] if ids.size else np.dtype(float)
 
     def inputs(self, values: Values, read: Array, varying: Sequence[Array], batch: int) -> Inputs:
@@ -84,38 +86,38 @@ class Member:
         **Arguments:**
 
         - `read`: what it reads, and perhaps some padding behind.
-        - `varying`: the given values that differ between blocks.
+        - `varying`: the fixed values that differ between blocks.
         """
         varying = list(varying)
-        given: list[Any] = []
-        for g in self.given:
+        fixed: list[Any] = []
+        for g in self.fixed:
             if isinstance(g, np.ndarray):
-                given.append(varying.pop(0))
+                fixed.append(varying.pop(0))
             elif isinstance(g, int):
-                given.append(jnp.broadcast_to(values.fetch(np.array(g)), (batch,)))
+                fixed.append(jnp.broadcast_to(values.fetch(np.array(g)), (batch,)))
             else:
-                given.append(g)
+                fixed.append(g)
         arrays = [values.fetch(a, self.dtype(a)) for a in self.arrays]
-        return Inputs(list(read[: self.program.n_read]), given, arrays)
+        return Inputs(list(read[: self.program.n_read]), fixed, arrays)
 
     def residual_and_jacobian(self, x: Array, inputs: Inputs) -> tuple[Array, Array]:
         """Padded residuals and Jacobians, at padded unknowns."""
-        own = x[: self.program.size]
+        unknowns = x[: self.program.size]
         if self.coefficient is not None:
-            value = jnp.stack(self.program.evaluate_residual(list(own), inputs))
+            value = jnp.stack(self.program.evaluate_residual(list(unknowns), inputs))
             jacobian = jnp.full((1, 1, x.shape[-1]), self.coefficient, x.dtype)
         else:
-            value, jacobian = self._with_jacobian(own, inputs)
-        more = x.shape[0] - own.shape[0]
+            value, jacobian = self._with_jacobian(unknowns, inputs)
+        more = x.shape[0] - unknowns.shape[0]
         if not more:
             return value, jacobian
         jacobian = jnp.pad(jacobian, ((0, more), (0, more), (0, 0)))
-        unit = np.diag(np.arange(x.shape[0]) >= own.shape[0])[:, :, None]
-        return jnp.concatenate([value, x[own.shape[0] :]]), jnp.where(unit, 1, jacobian)
+        unit = np.diag(np.arange(x.shape[0]) >= unknowns.shape[0])[:, :, None]
+        return jnp.concatenate([value, x[unknowns.shape[0] :]]), jnp.where(unit, 1, jacobian)
 
-    def leaves(self, x: Array, inputs: Inputs) -> Array:
+    def caches(self, x: Array, inputs: Inputs) -> Array:
         """What the blocks leave behind, padded."""
-        values = self.program.evaluate_leaves(list(x[: self.program.size]), inputs)
+        values = self.program.evaluate_caches(list(x[: self.program.size]), inputs)
         padding = [jnp.zeros(x.shape[-1], x.dtype)] * (self.kind.extra - len(values))
         return jnp.stack([*(v.astype(x.dtype) for v in values), *padding])
 
@@ -132,35 +134,35 @@ class Member:
 
         - `sized`: how large those of the inputs are.
         """
-        own = x[: self.program.size]
-        known = [isinstance(g, np.generic) for g in inputs.given]
+        unknowns = x[: self.program.size]
+        known = [isinstance(g, np.generic) for g in inputs.fixed]
 
         def batched(i: Inputs) -> tuple[list[Array], list[Any]]:
-            return list(i.read), [g for g, k in zip(i.given, known, strict=True) if not k]
+            return list(i.read), [g for g, k in zip(i.fixed, known, strict=True) if not k]
 
-        def residual(x: Array, read: list[Array], varying: list[Array], arrays: Any) -> Array:
+        def residual(x: Array, read: list[Array], varying: list[Array], arrays: PyTree) -> Array:
             rest = iter(varying)
-            given = [g if k else next(rest)[None] for g, k in zip(inputs.given, known, strict=True)]
-            alone = Inputs([r[None] for r in read], given, arrays)
+            fixed = [g if k else next(rest)[None] for g, k in zip(inputs.fixed, known, strict=True)]
+            alone = Inputs([r[None] for r in read], fixed, arrays)
             values = self.program.evaluate_residual([v[None] for v in x], alone)
             return jnp.stack([v.astype(x.dtype)[0] for v in values])
 
         # One block at a time: what is computed as a whole counts by slopes between what is in it.
-        def one(x: Array, values: Any, bounds: Any) -> Array:
+        def of_block(x: Array, values: PyTree, bounds: PyTree) -> Array:
             operands, incoming = (x, *values, inputs.arrays), (x, *bounds, sized.arrays)
             return sizes(residual, *operands, incoming=incoming)
 
-        found = jax.vmap(one, -1, -1)(own, batched(inputs), batched(sized))
-        return jnp.concatenate([found, jnp.abs(x[self.program.size :])])
+        terms = jax.vmap(of_block, -1, -1)(unknowns, batched(inputs), batched(sized))
+        return jnp.concatenate([terms, jnp.abs(x[self.program.size :])])
 
     def everything(self, x: Array, inputs: Inputs) -> Array:
         """Residuals and what the blocks leave behind, padded each."""
         program, kind = self.program, self.kind
-        found = program.evaluate_all(list(x[: program.size]), inputs)
-        found = jnp.stack([f.astype(x.dtype) for f in found])
-        padding = jnp.zeros((kind.extra - len(program.leaves), x.shape[-1]), x.dtype)
-        residual, left = found[: program.size], found[program.size :]
-        return jnp.concatenate([residual, x[program.size :], left, padding])
+        values = program.evaluate_all(list(x[: program.size]), inputs)
+        values = jnp.stack([f.astype(x.dtype) for f in values])
+        padding = jnp.zeros((kind.extra - len(program.caches), x.shape[-1]), x.dtype)
+        residual, caches = values[: program.size], values[program.size :]
+        return jnp.concatenate([residual, x[program.size :], caches, padding])
 
     def slopes(self, x: Array, inputs: Inputs) -> Array:
         """The Jacobian of `everything`, by the padded unknowns and then by what is read, unpadded."""
@@ -197,28 +199,28 @@ class Member:
         columns = []
         value = x
         for j in range(size):
-            own = lambda xj, j=j: f([*rows[:j], xj, *rows[j + 1 :]])
-            value, column = jax.jvp(own, (rows[j],), (jnp.ones_like(rows[j]),))
+            by_one = lambda xj, j=j: f([*rows[:j], xj, *rows[j + 1 :]])
+            value, column = jax.jvp(by_one, (rows[j],), (jnp.ones_like(rows[j]),))
             columns.append(column)
         return value, jnp.stack(columns, 1)
 
 
 Packed = dict[str, Array]
 # By the names of dtypes: the dtype, and how many values of it.
-Counted = dict[str, tuple[Any, int]]
+Counted = dict[str, tuple[DType, int]]
 
 
 def pack(values: Sequence[Array], counted: Counted, batch: tuple[int, ...]) -> Packed:
     """Values by dtype, stacked in the last axis but one and padded with zeros to their number."""
     packed = {}
     for name, (dtype, count) in counted.items():
-        own = [v for v in values if str(v.dtype) == name]
-        own.extend([jnp.zeros(batch, dtype)] * (count - len(own)))
-        packed[name] = jnp.stack(own, axis=-2)
+        column = [v for v in values if str(v.dtype) == name]
+        column.extend([jnp.zeros(batch, dtype)] * (count - len(column)))
+        packed[name] = jnp.stack(column, axis=-2)
     return packed
 
 
-def unpack(packed: Packed, dtypes: Sequence[Any]) -> list[Array]:
+def unpack(packed: Packed, dtypes: Sequence[DType]) -> list[Array]:
     """The values of these dtypes again, in their order."""
     taken: dict[str, int] = {}
     values = []
@@ -228,7 +230,7 @@ def unpack(packed: Packed, dtypes: Sequence[Any]) -> list[Array]:
     return values
 
 
-def most(dtypes: Sequence[Sequence[Any]]) -> Counted:
+def most(dtypes: Sequence[Sequence[DType]]) -> Counted:
     """For each dtype how many of it the longest of several lists has."""
     named = {str(d): d for each in dtypes for d in each}
     return {

@@ -1,4 +1,4 @@
-"""The program of one block: what it computes from its own unknowns and from what it is given.
+"""The program of one block: what it computes from its unknowns and from values from outside.
 
 Blocks that compute the same from different places share one program, and run side by side: every
 value has the blocks in its last axis.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -18,6 +18,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from ..trace.jaxprs import aval
+from ..trace.nodes import DType, Op
+
 # More operations than these are put together where they are the same and equally deep.
 _ONE_BY_ONE = 150
 # Longer sums than this are left to XLA's reduction, that nothing fuses with.
@@ -25,12 +28,12 @@ _SHORT_SUM = 8
 
 
 class Where(enum.IntEnum):
-    """What a value is: an unknown of the block, something computed, read, or given."""
+    """What a value is: an unknown of the block, something computed, read, or fixed."""
 
-    OWN = 0
+    UNKNOWN = 0
     STEP = 1
     READ = 2
-    GIVEN = 3
+    FIXED = 3
 
 
 Ref: TypeAlias = tuple[int, int]  # a `Where`, and a number among those
@@ -39,7 +42,7 @@ Ref: TypeAlias = tuple[int, int]  # a `Where`, and a number among those
 class Row(NamedTuple):
     """A step that computes one element from others."""
 
-    op: Any
+    op: Op
     operands: tuple[Ref, ...]
 
 
@@ -57,7 +60,7 @@ class Part(NamedTuple):
 class Whole(NamedTuple):
     """A step that runs a whole operation: each operand is an array given as such, or parts of one."""
 
-    op: Any
+    op: Op
     operands: tuple[int | Part, ...]
 
 
@@ -73,15 +76,15 @@ Step: TypeAlias = Row | Whole | Element
 
 
 class Inputs(NamedTuple):
-    """What a program is given: values of earlier blocks, of parameters, and whole arrays.
+    """What a program is given: values of earlier blocks, fixed ones, and whole arrays.
 
-    Given values are arrays, or scalars of numpy where they are constants.
+    Fixed values depend on no unknown: arrays, or scalars of numpy where they are constants.
 
-    `hoisted` are values of steps that depend on no own unknown, once somebody has computed them.
+    `hoisted` are values of steps that depend on no unknown of the block, once somebody has computed them.
     """
 
     read: Sequence[Array]
-    given: Sequence[Array | np.generic]
+    fixed: Sequence[Array | np.generic]
     arrays: Sequence[Array]
     hoisted: Sequence[Array] | None = None
 
@@ -92,17 +95,17 @@ class Program:
 
     **Attributes:**
 
-    - `residual`: the values that are to be zero, one for each own unknown.
-    - `leaves`: the values that later blocks read.
+    - `residual`: the values that are to be zero, one for each unknown.
+    - `caches`: the values that later blocks read.
     - `read_dtypes`: of what is read, which comes as numbers of the unknowns' dtype.
     """
 
     size: int
     steps: tuple[Step, ...]
     residual: tuple[Ref, ...]
-    leaves: tuple[Ref, ...]
-    read_dtypes: tuple[Any, ...]
-    n_given: int
+    caches: tuple[Ref, ...]
+    read_dtypes: tuple[DType, ...]
+    n_fixed: int
 
     @property
     def n_read(self) -> int:
@@ -110,13 +113,13 @@ class Program:
 
     @functools.cached_property
     def hoisted(self) -> tuple[int, ...]:
-        """The steps that depend on no own unknown, and that others need."""
+        """The steps that depend on no unknown of the block, and that others need."""
         depends: list[bool] = []
         for step in self.steps:
-            own = any(where == Where.OWN for where, _ in _operands(step))
-            depends.append(own or any(depends[i] for i in _reads(step)))
+            direct = any(where == Where.UNKNOWN for where, _ in _operands(step))
+            depends.append(direct or any(depends[i] for i in _reads(step)))
         read = {i for i, step in enumerate(self.steps) if depends[i] for i in _reads(step)}
-        read |= {i for where, i in self.residual + self.leaves if where == Where.STEP}
+        read |= {i for where, i in self.residual + self.caches if where == Where.STEP}
         # A whole operation counts by the elements that are taken of its results.
         taken = {
             i
@@ -137,11 +140,11 @@ class Program:
     def evaluate_residual(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
         return self._run(x, inputs, self.residual)
 
-    def evaluate_leaves(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
-        return self._run(x, inputs, self.leaves)
+    def evaluate_caches(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
+        return self._run(x, inputs, self.caches)
 
     def evaluate_all(self, x: Sequence[Array], inputs: Inputs) -> list[Array]:
-        return self._run(x, inputs, self.residual + self.leaves)
+        return self._run(x, inputs, self.residual + self.caches)
 
     @property
     def has_wholes(self) -> bool:
@@ -152,7 +155,7 @@ class Program:
         """About how many operations the compiler sees for one evaluation."""
         if len(self.steps) <= _ONE_BY_ONE:
             return len(self.steps)
-        return 4 * len(_layers(self, self.residual + self.leaves))
+        return 4 * len(_layers(self, self.residual + self.caches))
 
     def _run(self, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]) -> list[Array]:
         read = [_cast(v, d) for v, d in zip(inputs.read, self.read_dtypes, strict=True)]
@@ -162,7 +165,7 @@ class Program:
         return _by_layers(self, x, inputs, wanted)
 
 
-def _cast(value: Array, dtype: Any) -> Array:
+def _cast(value: Array, dtype: DType) -> Array:
     # Random keys, for one, can be no other than they are.
     return value if value.dtype == dtype else value.astype(dtype)
 
@@ -202,7 +205,12 @@ def _one_by_one(
     program: Program, x: Sequence[Array], inputs: Inputs, wanted: tuple[Ref, ...]
 ) -> list[Array]:
     values: list[Any] = [None] * len(program.steps)
-    sources = {Where.OWN: x, Where.STEP: values, Where.READ: inputs.read, Where.GIVEN: inputs.given}
+    sources = {
+        Where.UNKNOWN: x,
+        Where.STEP: values,
+        Where.READ: inputs.read,
+        Where.FIXED: inputs.fixed,
+    }
 
     def get(ref: Ref) -> Array:
         value = sources[Where(ref[0])][ref[1]]
@@ -234,11 +242,11 @@ def _one_by_one(
     return [get(ref) for ref in wanted]
 
 
-def _parted(test: Callable[[Any], bool], items: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+def _parted(test: Callable[[Ref], bool], refs: Iterable[Ref]) -> tuple[list[Ref], list[Ref]]:
     """Those that pass a test, and the others."""
-    parts: tuple[list[Any], list[Any]] = ([], [])
-    for item in items:
-        parts[not test(item)].append(item)
+    parts: tuple[list[Ref], list[Ref]] = ([], [])
+    for ref in refs:
+        parts[not test(ref)].append(ref)
     return parts
 
 
@@ -250,7 +258,7 @@ def _picked(rows: Array, numbers: Sequence[int]) -> Array:
     return rows[where]
 
 
-def _row(op: Any, operands: list[Array]) -> Array:
+def _row(op: Op, operands: list[Array]) -> Array:
     """One element, by operands of shape `(blocks,)`."""
     if op.kind == "elementwise":
         return op.bind(*operands)[0]
@@ -288,20 +296,20 @@ def _whole(
     - `table`: the values of some references, `(references, blocks)`.
     """
     blocks = x[0].shape[-1]
-    avals = [v.aval for v in step.op.equation.invars]
+    avals = [aval(v) for v in step.op.whole_equation.invars]
     values, axes = [], []
-    for operand, aval in zip(step.operands, avals, strict=True):
+    for operand, shaped in zip(step.operands, avals, strict=True):
         if isinstance(operand, int):
             values.append(inputs.arrays[operand])
             axes.append(None)
             continue
-        elements = _cast(table(operand.refs), aval.dtype)
+        elements = _cast(table(operand.refs), shaped.dtype)
         if operand.rest is not None:
             # A function of the user's may have no sense, no slope or no end at any other values.
-            rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], aval.dtype))
-            full = jnp.broadcast_to(rest.reshape(-1, 1), (aval.size, blocks))
+            rest = lax.stop_gradient(_cast(inputs.arrays[operand.rest], shaped.dtype))
+            full = jnp.broadcast_to(rest.reshape(-1, 1), (shaped.size, blocks))
             elements = full.at[np.array(operand.places)].set(elements)
-        values.append(elements.reshape(*aval.shape, blocks))
+        values.append(elements.reshape(*shaped.shape, blocks))
         axes.append(-1)
     if all(axis is None for axis in axes):
         results = [
@@ -319,7 +327,7 @@ Layer: TypeAlias = tuple[int, ...]
 def _layers(program: Program, wanted: tuple[Ref, ...], inputs: Inputs | None = None) -> list[Layer]:
     needed = _needed(program, wanted, inputs)
     depth = [0] * len(program.steps)
-    groups: dict[Any, list[int]] = {}
+    groups: dict[tuple[int, Hashable, int], list[int]] = {}
     for i, step in enumerate(program.steps):
         if not needed[i]:
             continue
@@ -339,9 +347,9 @@ class _Store:
 
     def __init__(self, room: int, blocks: int):
         self.room, self.blocks = room, blocks
-        self.arrays: dict[Any, Array] = {}
-        self.used: dict[Any, int] = {}
-        self.at: dict[Ref, tuple[Any, int]] = {}
+        self.arrays: dict[DType, Array] = {}
+        self.used: dict[DType, int] = {}
+        self.at: dict[Ref, tuple[DType, int]] = {}
 
     def keep(self, values: Array, refs: Sequence[Ref]) -> None:
         if not len(refs):
@@ -365,19 +373,21 @@ def _by_layers(
 ) -> list[Array]:
     """The same steps, with those of one kind and depth as one operation on arrays."""
     blocks = x[0].shape[-1]
-    room = len(program.steps) + program.size + program.n_read + program.n_given
+    room = len(program.steps) + program.size + program.n_read + program.n_fixed
     store = _Store(room, blocks)
-    sources = ((Where.OWN, x), (Where.READ, inputs.read), (Where.GIVEN, inputs.given))
+    sources = ((Where.UNKNOWN, x), (Where.READ, inputs.read), (Where.FIXED, inputs.fixed))
     for where, values in sources:
         for kind in dict.fromkeys((v.dtype, isinstance(v, np.generic)) for v in values):
-            own = [i for i, v in enumerate(values) if (v.dtype, isinstance(v, np.generic)) == kind]
-            chosen = [values[i] for i in own]
+            numbers = [
+                i for i, v in enumerate(values) if (v.dtype, isinstance(v, np.generic)) == kind
+            ]
+            chosen = [values[i] for i in numbers]
             if kind[1]:
                 constants = jnp.asarray(np.array(chosen))[:, None]
-                stacked = jnp.broadcast_to(constants, (len(own), blocks))
+                stacked = jnp.broadcast_to(constants, (len(numbers), blocks))
             else:
                 stacked = jnp.stack([jnp.asarray(v) for v in chosen])
-            store.keep(stacked, [(int(where), i) for i in own])
+            store.keep(stacked, [(int(where), i) for i in numbers])
     for number, value in zip(program.hoisted, inputs.hoisted or (), strict=False):
         store.keep(value[None], [(int(Where.STEP), number)])
     calls: dict[int, list[Array]] = {}
@@ -394,7 +404,7 @@ def _by_layers(
     return [store.fetch([ref])[0] for ref in wanted]
 
 
-def _rows(op: Any, rows: list[list[Ref]], store: _Store) -> Array:
+def _rows(op: Op, rows: list[list[Ref]], store: _Store) -> Array:
     """Many elements of one operation: `(elements, blocks)`."""
     if op.kind == "elementwise":
         return op.bind(*(store.fetch(column) for column in zip(*rows, strict=True)))[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
+
+from ..trace.nodes import Sparse
 
 _AT_ONCE = 64
 
@@ -16,7 +18,7 @@ _AT_ONCE = 64
 class Coloured:
     """Columns that share no row get one colour, and one product gives them all."""
 
-    def __init__(self, incidence: Any):
+    def __init__(self, incidence: Sparse):
         csr = incidence.tocsr()
         csr.sort_indices()
         coo = csr.tocoo()
@@ -24,7 +26,7 @@ class Coloured:
         self.colour = _greedy(csr)
         self.n_colours = int(self.colour.max(initial=-1)) + 1
 
-    def entries(self, push: Callable[[Array], Array], dtype: Any) -> Array:
+    def entries(self, push: Callable[[Array], Array], dtype: DTypeLike) -> Array:
         """The values at `row`, `column`.
 
         **Arguments:**
@@ -42,7 +44,7 @@ class Coloured:
         return pushed[self.colour[self.column], self.row]
 
 
-def _greedy(csr: Any) -> np.ndarray:
+def _greedy(csr: Sparse) -> np.ndarray:
     csc = csr.tocsc()
     rows = [csr.indices[a:b] for a, b in zip(csr.indptr[:-1], csr.indptr[1:], strict=True)]
     colour = np.full(csr.shape[1], -1)

@@ -7,19 +7,19 @@ is NaN: in forward mode in its own entries, in reverse mode everywhere once some
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ..._failure import constant, nan_slope
 
 # From unknowns and arguments to the residual.
-Residual: TypeAlias = Callable[[Array, Any], Array]
+Residual: TypeAlias = Callable[[Array, PyTree], Array]
 
 
 class Solves(NamedTuple):
@@ -30,17 +30,17 @@ class Solves(NamedTuple):
 
 
 # From the solution, the arguments, and which blocks to leave out, to solves with the Jacobian there.
-Factorize: TypeAlias = Callable[[Array, Any, Array], Solves]
+Factorize: TypeAlias = Callable[[Array, PyTree, Array], Solves]
 
 
 def implicit(
-    find: Callable[[Array, Any], tuple[Array, Array, Any]],
+    find: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
     residual: Residual,
     factorize: Factorize,
     guess: Float[Array, " n"],
-    args: Any,
+    args: PyTree,
     reads_guess: bool = False,
-) -> tuple[Float[Array, " n"], Any]:
+) -> tuple[Float[Array, " n"], PyTree]:
     """The solution with its derivative, and what else `find` gives, as constants.
 
     **Arguments:**
@@ -56,36 +56,36 @@ def implicit(
     leaves, treedef = jax.tree.flatten(arrays)
     others, others_def = jax.tree.flatten(rest)
 
-    def whole(leaves: Any, others: Any) -> Any:
+    def whole(leaves: PyTree, others: PyTree) -> PyTree:
         return eqx.combine(treedef.unflatten(leaves), others_def.unflatten(others))
 
-    def arguments(guess: Any, leaves: Any, others: Any) -> Any:
-        own = whole(leaves, others)
-        return (own, guess) if reads_guess else own
+    def arguments(guess: Array, leaves: PyTree, others: PyTree) -> PyTree:
+        tree = whole(leaves, others)
+        return (tree, guess) if reads_guess else tree
 
     @jax.custom_jvp
-    def solution(guess: Any, leaves: Any, others: Any) -> Any:
+    def solution(guess: Array, leaves: PyTree, others: PyTree) -> PyTree:
         u, lost, more = find(guess, whole(leaves, others))
         return jnp.where(lost == 1, jnp.nan, u), (u, lost, more)
 
     @solution.defjvp
-    def _(primals: Any, tangents: Any) -> Any:
+    def _(primals: PyTree, tangents: PyTree) -> PyTree:
         guess, leaves, others = primals
         guess_dot, leaves_dot, _ = tangents
         u, (last, lost, more) = solution(guess, leaves, others)
-        bad = lost > 0
+        no_slope = lost > 0
         # Second derivatives go through `u` as a function of the arguments, where it is one.
-        safe = jnp.where(bad, lax.stop_gradient(last), u)
+        safe = jnp.where(no_slope, lax.stop_gradient(last), u)
         moved = lambda g, p: residual(safe, arguments(g, p, others))
         still = guess_dot if reads_guess else jnp.zeros_like(guess_dot)
         _, right = jax.jvp(moved, (guess, leaves), (still, leaves_dot))
-        own = arguments(guess, leaves, others)
-        tangent = -_masked_solve(residual, factorize, safe, own, bad, right)
+        tree = arguments(guess, leaves, others)
+        tangent = -_masked_solve(residual, factorize, safe, tree, no_slope, right)
         total = sum(
             (jnp.sum(t.real).astype(u.dtype) for t in leaves_dot),
             jnp.sum(guess_dot).astype(u.dtype),
         )
-        tangent = tangent + nan_slope(bad, jnp.broadcast_to(total, u.shape))
+        tangent = tangent + nan_slope(no_slope, jnp.broadcast_to(total, u.shape))
         flat = (u, (last, lost, more))
         zeros = jax.tree.map(_no_tangent, (last, lost, more))
         return flat, (tangent, zeros)
@@ -98,20 +98,20 @@ def _masked_solve(
     residual: Residual,
     factorize: Factorize,
     u: Array,
-    args: Any,
-    bad: Bool[Array, " n"],
+    args: PyTree,
+    no_slope: Bool[Array, " n"],
     right: Array,
 ) -> Array:
-    solves = factorize(lax.stop_gradient(u), constant(args), bad)
+    solves = factorize(lax.stop_gradient(u), constant(args), no_slope)
 
     def product(v: Array) -> Array:
-        clean = jnp.where(bad, 0, v)
+        clean = jnp.where(no_slope, 0, v)
         _, out = jax.jvp(lambda u: residual(u, args), (u,), (clean,))
-        return jnp.where(bad, v, out)
+        return jnp.where(no_slope, v, out)
 
-    def solved(transposed: Any) -> Array:
+    def solved(transposed: Callable[[object, Array], Array] | None) -> Array:
         forward = lambda _, b: solves.solve(b)
-        return lax.custom_linear_solve(product, jnp.where(bad, 0, right), forward, transposed)
+        return lax.custom_linear_solve(product, jnp.where(no_slope, 0, right), forward, transposed)
 
     try:
         return solved(lambda _, c: solves.transposed(c))
@@ -122,7 +122,7 @@ def _masked_solve(
         return solved(None)
 
 
-def _no_tangent(x: Array) -> Any:
+def _no_tangent(x: Array) -> Array | np.ndarray:
     if jnp.issubdtype(x.dtype, jnp.inexact):
         return jnp.zeros_like(x)
     return np.zeros(x.shape, jax.dtypes.float0)

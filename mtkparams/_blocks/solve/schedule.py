@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import numpy as np
+
+from ..order.blocks import Block
 
 # Narrow steps waste nothing on padding, wide ones need fewer of them: one step costs about as much
 # as this many of its unknowns.
@@ -32,7 +33,7 @@ class Kind:
     - `start`, `start_slot`: `(steps,)`, where the unknowns and the blocks of a step begin.
     """
 
-    key: Any
+    key: Hashable
     size: int
     extra: int
     width: int
@@ -109,7 +110,7 @@ class Schedule:
     real: np.ndarray
     n_slots: int
 
-    def left_places(self, block: int) -> np.ndarray:
+    def cache_places(self, block: int) -> np.ndarray:
         """Where what a block leaves behind lies."""
         slot = self.slot_of[block]
         for kind in self.kinds:
@@ -133,7 +134,7 @@ class Schedule:
 
 def schedule(
     n: int,
-    blocks: Sequence[Any],
+    blocks: Sequence[Block],
     keys: Sequence[Hashable],
     shapes: Sequence[tuple[int, int]],
     fine: Sequence[Hashable] | None = None,
@@ -174,16 +175,16 @@ def schedule(
             order.append((k, len(steps[k])))
             steps[k].append(group[first : first + widths[k]].tolist())
 
-    start = [np.zeros(len(own), int) for own in steps]
-    start_slot = [np.zeros(len(own), int) for own in steps]
+    start = [np.zeros(len(of_kind), int) for of_kind in steps]
+    start_slot = [np.zeros(len(of_kind), int) for of_kind in steps]
     place = slot = 0
     for k, step in order:
         start[k][step], start_slot[k][step] = place, slot
         place += int(extent[k]) * widths[k]
         slot += widths[k]
     slot_of = np.zeros(len(blocks), int)
-    for k, own in enumerate(steps):
-        for step, group in enumerate(own):
+    for k, of_kind in enumerate(steps):
+        for step, group in enumerate(of_kind):
             slot_of[group] = start_slot[k][step] + np.arange(len(group))
 
     reads = _needed_reads([block.reads for block in blocks])
@@ -207,12 +208,12 @@ def schedule(
     place_of, unknown_at, row_of = np.zeros(n, int), np.full(place, n), np.full(place, n)
     slot_at, real = np.zeros(place, int), np.zeros(slot, bool)
     for kind in made:
-        own = kind.places[:, : kind.size]
+        unknowns = kind.places[:, : kind.size]
         there = kind.columns < n
-        place_of[kind.columns[there]] = own[there]
+        place_of[kind.columns[there]] = unknowns[there]
         empty = (kind.blocks == len(blocks))[:, None]
-        unknown_at[own] = np.where(empty, kind.columns[:, :, :1], kind.columns)
-        row_of[own] = kind.rows
+        unknown_at[unknowns] = np.where(empty, kind.columns[:, :, :1], kind.columns)
+        row_of[unknowns] = kind.rows
         slot_at[kind.places] = kind.slots[:, None]
         real[kind.slots] = kind.blocks < len(blocks)
     return Schedule(
@@ -230,7 +231,7 @@ def bucket(size: int) -> int:
 
 
 def _kind(
-    key: Any, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Any],
+    key: Hashable, n: int, size: int, extra: int, width: int, steps: list[list[int]], blocks: Sequence[Block],
     reads: list[tuple[int, ...]], slot_of: np.ndarray, n_slots: int, start: np.ndarray, start_slot: np.ndarray,
 ) -> Kind:  # fmt: skip
     shape = (len(steps), size, width)
@@ -258,11 +259,11 @@ def _width(counts: np.ndarray, size: int) -> int:
 
 def _needed_reads(reads: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Without those that another of a block's reads reads itself: a failure arrives anyway."""
-    own = [set(r) for r in reads]
+    read_by = [set(r) for r in reads]
     return [
         tuple(r)
         if len(r) < 2 or len(r) > 64
-        else tuple(sorted(set(r).difference(*(own[b] for b in r))))
+        else tuple(sorted(set(r).difference(*(read_by[b] for b in r))))
         for r in reads
     ]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Tolerances(NamedTuple):
     doubt: bool
 
 
-def tolerances(settings: Settings, dtype: Any) -> Tolerances:
+def tolerances(settings: Settings, dtype: DTypeLike) -> Tolerances:
     eps = float(jnp.finfo(dtype).eps)
     tiny = float(jnp.finfo(dtype).tiny)
     rtol = eps**0.625 if settings.rtol is None else max(settings.rtol, 8 * eps)

@@ -17,9 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import Jaxpr, JaxprEqn, Literal
-from jaxtyping import Array
+from jax.extend.core import JaxprEqn, Literal
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
+from ..trace.jaxprs import Atom, Closed, called, constants, opened
 from ..trace.movement import MOVEMENT
 from ..trace.ops import alone
 from ..trace.primitives import ELEMENTWISE, INLINED
@@ -36,7 +38,7 @@ _MOST_SLOPES = 512
 _NO_SLOPE = (NotImplementedError, TypeError, ValueError)
 
 
-def sizes(fn: Callable[..., Any], *operands: Any, incoming: Any = None) -> Any:
+def sizes(fn: Callable[..., Any], *operands: PyTree, incoming: PyTree = None) -> PyTree:
     """The size of each number that `fn(*operands)` gives, in the same tree; other arrays as they are.
 
     **Arguments:**
@@ -48,29 +50,27 @@ def sizes(fn: Callable[..., Any], *operands: Any, incoming: Any = None) -> Any:
     traced, shape = jax.make_jaxpr(lambda flat: fn(*treedef.unflatten(flat)), return_shape=True)(
         flat
     )
-    given = flat if incoming is None else treedef.flatten_up_to(incoming)
-    own = [_own(x) for x in given]
-    results, outgoing = _run_closed(traced, flat, own)
-    found = [r if s is None else s for r, s in zip(results, outgoing, strict=True)]
-    return lax.stop_gradient(jax.tree.structure(shape).unflatten(found))
+    bounds = flat if incoming is None else treedef.flatten_up_to(incoming)
+    magnitudes = [_magnitude(x) for x in bounds]
+    results, outgoing = _run_closed(traced, flat, magnitudes)
+    outputs = [r if s is None else s for r, s in zip(results, outgoing, strict=True)]
+    return lax.stop_gradient(jax.tree.structure(shape).unflatten(outputs))
 
 
 def _run_closed(
-    closed: Any, values: Sequence[Any], incoming: Sequence[Size]
+    closed: Closed, values: Sequence[Any], incoming: Sequence[Size]
 ) -> tuple[list[Any], list[Size]]:
-    # jax 0.12 has one class where 0.10 has two, and some calls hold a jaxpr without constants.
-    consts = list(getattr(closed, "consts", None) or ())
-    jaxpr: Jaxpr = getattr(closed, "jaxpr", closed)
-    held: dict[Any, tuple[Any, Size]] = {}
+    jaxpr = opened(closed)
+    held: dict[Atom, tuple[ArrayLike, Size]] = {}
 
-    def read(v: Any) -> tuple[Any, Size]:
+    def read(v: Atom) -> tuple[ArrayLike, Size]:
         if isinstance(v, Literal):
             value = np.asarray(v.val, getattr(v.aval, "dtype", None))
-            return value, _own(value)
+            return value, _magnitude(value)
         return held[v]
 
-    for v, c in zip(jaxpr.constvars, consts, strict=True):
-        held[v] = (c, _own(c))
+    for v, c in zip(jaxpr.constvars, constants(closed), strict=True):
+        held[v] = (c, _magnitude(c))
     held.update(zip(jaxpr.invars, zip(values, incoming, strict=True), strict=True))
     for eqn in jaxpr.eqns:
         operands = [read(v) for v in eqn.invars]
@@ -86,29 +86,28 @@ def _equation(
     name = eqn.primitive.name
     rule = _RULES.get(name, _as_one)
     if name in INLINED:
-        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        return _run_closed(inner, values, incoming)
+        return _run_closed(called(eqn), values, incoming)
     if any(jnp.iscomplexobj(v) for v in values) and rule not in (_picked, _elementwise):
         rule = _bare
     results, outgoing = rule(eqn, values, incoming)
     return results, [_at_least(r, s) for r, s in zip(results, outgoing, strict=True)]
 
 
-def _at_least(value: Any, size: Size) -> Size:
-    own = _own(value)
-    if own is None or size is None:
-        return own
+def _at_least(value: ArrayLike, size: Size) -> Size:
+    least = _magnitude(value)
+    if least is None or size is None:
+        return least
     # Sizes that went through an operation on complex numbers come out as such.
-    size = jnp.abs(size).astype(own.dtype)
+    size = jnp.abs(size).astype(least.dtype)
     # Where a slope is infinite there is nothing that sizes could be weighed with.
-    return jnp.where(jnp.isfinite(size), jnp.maximum(size, own), own)
+    return jnp.where(jnp.isfinite(size), jnp.maximum(size, least), least)
 
 
-def _own(value: Any) -> Size:
+def _magnitude(value: ArrayLike) -> Size:
     return jnp.abs(value) if _has_size(value) else None
 
 
-def _has_size(value: Any) -> bool:
+def _has_size(value: ArrayLike) -> bool:
     return jnp.issubdtype(jnp.result_type(value), jnp.inexact)
 
 
@@ -189,7 +188,7 @@ def _elementwise(
     return results, [jnp.broadcast_to(total, results[0].shape)]
 
 
-def _slope(f: Callable[[Any], Any], x: Any) -> Any:
+def _slope(f: Callable[[Array], Array], x: Array) -> Array | None:
     try:
         return jax.jvp(f, (x,), (jnp.ones_like(x),))[1]
     except _NO_SLOPE:
@@ -211,8 +210,8 @@ def _as_one(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[lis
         full = list(values)
         for i, x in zip(moving, chosen, strict=True):
             full[i] = x
-        found = run(*full)
-        return [found[i] for i in seen]
+        outputs = run(*full)
+        return [outputs[i] for i in seen]
 
     try:
         primals = tuple(jnp.asarray(values[i]) for i in moving)
@@ -237,13 +236,12 @@ def _called(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[lis
     return _run_closed(inner, values, incoming)
 
 
-def _is_known(closed: Any) -> bool:
+def _is_known(closed: Closed) -> bool:
     """Whether a program has only operations that there are rules for."""
-    for eqn in getattr(closed, "jaxpr", closed).eqns:
+    for eqn in opened(closed).eqns:
         name = eqn.primitive.name
-        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
         if name in INLINED or name == "custom_jvp_call":
-            if not _is_known(inner):
+            if not _is_known(called(eqn)):
                 return False
         elif name not in _RULES:
             return False
@@ -254,11 +252,11 @@ def _cond(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[
     which, *rest = values
     results: list[Any] = []
 
-    def branch(closed: Any) -> Callable[..., Any]:
+    def branch(closed: Closed) -> Callable[..., Any]:
         def run(rest: list[Any], sized: list[Size]) -> Any:
-            found, outgoing = _run_closed(closed, rest, sized)
-            return found, [
-                _own(f) if s is None else s for f, s in zip(found, outgoing, strict=True)
+            outputs, outgoing = _run_closed(closed, rest, sized)
+            return outputs, [
+                _magnitude(f) if s is None else s for f, s in zip(outputs, outgoing, strict=True)
             ]
 
         return run
@@ -278,16 +276,16 @@ def _scan(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[
 
     def step(carry: list[Any], x: tuple[list[Any], list[Size]]) -> Any:
         slices, sized = x
-        found, outgoing = _run_closed(
+        outputs, outgoing = _run_closed(
             p["jaxpr"], [*consts, *carry, *slices], [*held, *[None] * carried, *sized]
         )
-        return found[:carried], (found[carried:], outgoing[carried:])
+        return outputs[:carried], (outputs[carried:], outgoing[carried:])
 
     xs = (values[fixed + carried :], incoming[fixed + carried :])
-    carry, (kept, outgoing) = lax.scan(
+    carry, (stacked, outgoing) = lax.scan(
         step, values[fixed : fixed + carried], xs, p["length"], reverse=p["reverse"]
     )
-    return [*carry, *kept], [*[None] * carried, *outgoing]
+    return [*carry, *stacked], [*[None] * carried, *outgoing]
 
 
 def _sort(eqn: JaxprEqn, values: list[Any], incoming: list[Size]) -> tuple[list[Any], list[Size]]:

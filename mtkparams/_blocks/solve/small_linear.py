@@ -60,8 +60,8 @@ def refined(inverted: Array, a: Array) -> Array:
     if a.shape[0] == 1:
         return inverted
     product = jnp.einsum("ikb,kjb->ijb", a, inverted)
-    left = jnp.eye(a.shape[0], dtype=a.dtype)[:, :, None] - product
-    return inverted + jnp.einsum("ikb,kjb->ijb", inverted, left)
+    defect = jnp.eye(a.shape[0], dtype=a.dtype)[:, :, None] - product
+    return inverted + jnp.einsum("ikb,kjb->ijb", inverted, defect)
 
 
 def times(a: Array, x: Array) -> Array:

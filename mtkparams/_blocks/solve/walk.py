@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, PyTree
 
 from .schedule import Run, Schedule
 
 _C = TypeVar("_C")
 # From what is carried, the number of a kind, and the tables of one of its steps.
-Step = Callable[[_C, int, Any], _C]
+Step = Callable[[_C, int, PyTree], _C]
 
 
 def walk(
-    plan: Schedule, step: Step[_C], tables: Sequence[Any], carry: _C, reverse: bool = False
+    plan: Schedule, step: Step[_C], tables: Sequence[PyTree], carry: _C, reverse: bool = False
 ) -> _C:
     """What `step` makes of `carry`, one step after another.
 
@@ -33,7 +34,7 @@ def walk(
     return carry
 
 
-def _repeat(run: Run, step: Step[_C], tables: Sequence[Any], carry: _C, reverse: bool) -> _C:
+def _repeat(run: Run, step: Step[_C], tables: Sequence[PyTree], carry: _C, reverse: bool) -> _C:
     turns = list(zip(run.kinds, run.first, run.strides, strict=True))
     if reverse:
         turns.reverse()
@@ -42,7 +43,7 @@ def _repeat(run: Run, step: Step[_C], tables: Sequence[Any], carry: _C, reverse:
         for k, first, stride in turns
     ]
 
-    def round_(carry: _C, xs: Any) -> tuple[_C, None]:
+    def round_(carry: _C, xs: PyTree) -> tuple[_C, None]:
         for (k, _, _), table in zip(turns, xs, strict=True):
             carry = step(carry, k, table)
         return carry, None
@@ -53,17 +54,17 @@ def _repeat(run: Run, step: Step[_C], tables: Sequence[Any], carry: _C, reverse:
 
 
 def _switched(
-    plan: Schedule, step: Step[_C], tables: Sequence[Any], carry: _C, reverse: bool
+    plan: Schedule, step: Step[_C], tables: Sequence[PyTree], carry: _C, reverse: bool
 ) -> _C:
     tables = jax.tree.map(jnp.asarray, list(tables))
 
-    def branch(k: int) -> Callable[[_C, Any], _C]:
+    def branch(k: int) -> Callable[[_C, Array], _C]:
         return lambda carry, i: step(carry, k, jax.tree.map(lambda t: t[i], tables[k]))
 
     branches = [branch(k) for k in range(len(plan.kinds))]
 
-    def one(carry: _C, which: Any) -> tuple[_C, None]:
+    def chosen(carry: _C, which: Array) -> tuple[_C, None]:
         return lax.switch(which[0], branches, carry, which[1]), None
 
     order = jnp.asarray(np.array(plan.order, np.int32))
-    return lax.scan(one, carry, order, reverse=reverse)[0]
+    return lax.scan(chosen, carry, order, reverse=reverse)[0]

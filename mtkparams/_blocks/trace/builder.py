@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
+from jax import Array
 from jax.core import Tracer
 from jax.extend.core import Jaxpr, JaxprEqn, Literal
+from jax.typing import ArrayLike
 
-from .dependence import dependence, ranges
+from .dependence import dependence
+from .jaxprs import Atom, Closed, aval, called, constants, opened
+from .levels import ranges
 from .movement import MOVEMENT
 from .nodes import CLOSED, NONE, Ids, Nodes, Sparse
 from .primitives import FOLDED, INLINED, MUTATING
@@ -55,17 +59,17 @@ class Builder:
         # Whether rules of differentiation count. Inside of such a rule they do not: what is asked there
         # is what its values depend on, and rules that call their own function would have no end.
         self.slopes = slopes
-        self.closed: list[tuple[Ids, Any]] = []
+        self.closed: list[tuple[Ids, Array]] = []
 
     def run(self, jaxpr: Jaxpr, consts: Sequence[Ids], arguments: Sequence[Ids]) -> list[Ids]:
         """The nodes of a jaxpr's results, from those of its arguments."""
         if mutates(jaxpr):
             # Only in programs that are computed as a whole: elsewhere it does not come to this.
             hub = self.nodes.junction(_flat([*consts, *arguments])[None])
-            return [np.full(v.aval.shape, hub) for v in jaxpr.outvars]  # pyright: ignore
-        held: dict[Any, Ids] = {}
+            return [np.full(aval(v).shape, hub) for v in jaxpr.outvars]
+        held: dict[Atom, Ids] = {}
 
-        def read(v: Any) -> Ids:
+        def read(v: Atom) -> Ids:
             if isinstance(v, Literal):
                 return self.nodes.constant(np.asarray(v.val, getattr(v.aval, "dtype", None)))
             return held[v]
@@ -77,21 +81,20 @@ class Builder:
             held.update(zip(eqn.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def run_closed(self, closed: Any, arguments: Sequence[Ids]) -> list[Ids]:
+    def run_closed(self, closed: Closed, arguments: Sequence[Ids]) -> list[Ids]:
         """As `run`, with the constants that the jaxpr brings along."""
-        # jax 0.12 has one class where 0.10 has two, and some calls hold a jaxpr without constants.
-        consts = getattr(closed, "consts", None) or ()
-        jaxpr = getattr(closed, "jaxpr", closed)
-        return self.run(jaxpr, [self.constant(c) for c in consts], arguments)
+        consts = [self.constant(c) for c in constants(closed)]
+        return self.run(opened(closed), consts, arguments)
 
-    def constant(self, value: Any) -> Ids:
+    def constant(self, value: ArrayLike) -> Ids:
         """Nodes of a value that a program closes over: known, unless it is itself being traced."""
         opaque = isinstance(value, Tracer) or jnp.issubdtype(
             jnp.result_type(value), jax.dtypes.extended
         )
         if opaque:
-            ids = self.nodes.leaf(CLOSED, jnp.shape(value), value.dtype)
-            self.closed.append((ids, value))
+            array = jnp.asarray(value)
+            ids = self.nodes.leaf(CLOSED, array.shape, array.dtype)
+            self.closed.append((ids, array))
             return ids
         with jax.ensure_compile_time_eval():
             return self.nodes.constant(np.asarray(value))
@@ -102,7 +105,7 @@ class Builder:
         if name in MOVEMENT:
             return MOVEMENT[name](eqn, operands)
         if name in INLINED:
-            inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+            inner = called(eqn)
             if mutates(inner):
                 return self.otherwise(self, eqn, operands)
             return self.run_closed(inner, operands)
@@ -117,25 +120,25 @@ class Builder:
     def _fold(self, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         values = [self.nodes.value(o) for o in operands]
         name = eqn.primitive.name
-        avals: list[Any] = [v.aval for v in eqn.outvars]
+        avals = [aval(v) for v in eqn.outvars]
         if name in _IN_NUMPY:
             with np.errstate(all="ignore"):
-                found = [_IN_NUMPY[name](*values)]
+                results = [_IN_NUMPY[name](*values)]
         else:
             with jax.ensure_compile_time_eval():
                 arrays = [jnp.asarray(v) for v in values]
-                found = eqn.primitive.bind(*arrays, **eqn.params)
-                found = found if eqn.primitive.multiple_results else [found]
+                results = eqn.primitive.bind(*arrays, **eqn.params)
+                results = results if eqn.primitive.multiple_results else [results]
         return [
             self.nodes.constant(np.asarray(f).astype(a.dtype).reshape(a.shape))
-            for f, a in zip(found, avals, strict=True)
+            for f, a in zip(results, avals, strict=True)
         ]
 
     def inner(
         self,
         operands: Sequence[Ids],
         run: Callable[[Builder, list[Ids]], list[Ids]],
-        about: Any,
+        about: object,
         slopes: bool = True,
     ) -> list[Ids]:
         """What the results of `run` depend on, for programs that are computed as a whole.
@@ -158,17 +161,17 @@ class Builder:
             self.shared.memory[key] = (about, *sets.rows(numbers), np.split(which, cuts))
         _, counts, places, which = self.shared.memory[key]
         members = _flat([o[~k] for o, k in zip(operands, known, strict=True)])[places]
-        found = np.full(len(counts), NONE)
-        one = counts == 1
+        sources = np.full(len(counts), NONE)
+        single = counts == 1
         starts = np.cumsum(counts) - counts
-        found[one] = members[starts[one]]
-        more = counts > 1
-        if more.any():
-            several = members[ranges(starts[more], counts[more])]
-            found[more] = self.nodes.junctions(counts[more], several)
-        return [found[w] for w in which]
+        sources[single] = members[starts[single]]
+        plural = counts > 1
+        if plural.any():
+            several = members[ranges(starts[plural], counts[plural])]
+            sources[plural] = self.nodes.junctions(counts[plural], several)
+        return [sources[w] for w in which]
 
-    def _seen_as(self, operands: Sequence[Ids], known: Sequence[np.ndarray]) -> list[Any]:
+    def _seen_as(self, operands: Sequence[Ids], known: Sequence[np.ndarray]) -> list[Hashable]:
         """All that a program's dependences can differ by: which operands are constants, and which."""
         return [
             (k.tobytes(), self.nodes.value(o[k]).tobytes()) if k.any() else None
@@ -212,12 +215,12 @@ class Builder:
         return places, leaves
 
 
-def mutates(closed: Any) -> bool:
+def mutates(closed: Closed) -> bool:
     """Whether equations of a program (not of programs in it) read or write mutable arrays."""
-    return any(eqn.primitive.name in MUTATING for eqn in getattr(closed, "jaxpr", closed).eqns)
+    return any(eqn.primitive.name in MUTATING for eqn in opened(closed).eqns)
 
 
-def _flat(arrays: Sequence[Any]) -> np.ndarray:
+def _flat(arrays: Sequence[np.ndarray | np.integer]) -> np.ndarray:
     return np.concatenate([*map(np.ravel, arrays), np.empty(0, np.int64)])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .levels import Level, levels, ranges
 from .nodes import Ids, Nodes
 
 # Members of sets to be united at one time, above which they are not put side by side.
@@ -32,47 +33,30 @@ class Sets:
         return counts, self.members[ranges(self.ptr[numbers], counts)]
 
 
-def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`starts[0], starts[0] + 1, ...` (`counts[0]` of them), then those of the next start, and so on."""
-    total = int(counts.sum())
-    ends = np.cumsum(counts)
-    return np.arange(total) + np.repeat(starts - (ends - counts), counts)
-
-
 def dependence(nodes: Nodes, leaves: Ids) -> Sets:
     """The set of `leaves` (by their place in `leaves`) that each node depends on."""
-    size = nodes.size
-    count = nodes.count[:size]
-    starts = np.cumsum(count) - count
-    edges = np.concatenate(nodes.edges) if nodes.edges else np.empty(0, np.int64)
-    of = np.zeros(size, np.int64)
+    edges = np.concatenate([*nodes.edges, np.empty(0, np.int64)])
+    of = np.zeros(nodes.size, np.int64)
     of[leaves] = np.arange(1, len(leaves) + 1)
     store = _Store(len(leaves))
-    depth = nodes.depth[:size]
-    order = np.argsort(depth, kind="stable")
-    bounds = np.cumsum(np.bincount(depth)) if size else np.zeros(1, int)
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-        level = order[low:high]
-        level = level[count[level] > 0]
-        if level.size:
-            of[level] = _level(of, edges, starts[level], count[level], store)
+    for level in levels(nodes.depth[: nodes.size], nodes.count[: nodes.size], edges):
+        of[level.nodes] = _level(of, level, store)
     return Sets(of, store.ptr[: store.n + 1], store.members[: store.ptr[store.n]])
 
 
-def _level(
-    of: np.ndarray, edges: Ids, starts: np.ndarray, counts: np.ndarray, store: _Store
-) -> np.ndarray:
+def _level(of: np.ndarray, level: Level, store: _Store) -> np.ndarray:
     """The sets of one level's nodes, new ones added to the store."""
-    sets = of[edges[ranges(starts, counts)]]
-    heads = np.cumsum(counts) - counts
-    most = np.maximum.reduceat(sets, heads)
-    filled = np.where(sets == 0, np.repeat(most, counts), sets)
-    least = np.minimum.reduceat(filled, heads)
+    sets = of[level.operands]
+    most = level.reduce(np.maximum, sets)
+    # The empty set adds nothing: the largest number stands in for it.
+    filled = np.where(sets == 0, level.repeat(most), sets)
+    least = level.reduce(np.minimum, filled)
     if (most == least).all():
         return most
+    # One set is handed on as it is, pairs of sets are united once each, and more than two row by row.
     result = most.copy()
-    between = (filled != np.repeat(most, counts)) & (filled != np.repeat(least, counts))
-    several = np.add.reduceat(between, heads) > 0
+    between = (filled != level.repeat(most)) & (filled != level.repeat(least))
+    several = level.reduce(np.add, between) > 0
     two = (most != least) & ~several
     if two.any():
         pairs, inverse = np.unique(
@@ -81,8 +65,7 @@ def _level(
         numbers = np.stack(np.divmod(pairs, store.n + 1), 1).ravel()
         result[two] = store.add(np.full(len(pairs), 2), numbers)[inverse]
     if several.any():
-        own = np.repeat(several, counts)
-        result[several] = store.add(counts[several], filled[own])
+        result[several] = store.add(level.counts[several], filled[level.repeat(several)])
     return result
 
 
@@ -109,16 +92,16 @@ class _Store:
         # The sums of the first i draws; differences of them are right although they overflow.
         running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self.draw[members])])
         sums = (running[ends] - running[ends - sizes]).tolist()
-        found = np.empty(len(counts), np.int64)
+        sets = np.empty(len(counts), np.int64)
         fresh: list[int] = []
         for i, total in enumerate(sums):
-            found[i] = self.sums.setdefault(total, self.n + len(fresh))
-            if found[i] == self.n + len(fresh):
+            sets[i] = self.sums.setdefault(total, self.n + len(fresh))
+            if sets[i] == self.n + len(fresh):
                 fresh.append(i)
         new = np.asarray(fresh, np.int64)
         self._append(sizes[new], members[ranges(ends[new] - sizes[new], sizes[new])])
-        self._check(found, sizes, members)
-        return found
+        self._check(sets, sizes, members)
+        return sets
 
     def _unions(self, counts: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         owner = np.repeat(np.arange(len(counts)), counts)
@@ -155,11 +138,11 @@ class _Store:
         self.members[end : end + len(members)] = members
         self.n += len(sizes)
 
-    def _check(self, found: np.ndarray, sizes: np.ndarray, members: np.ndarray) -> None:
+    def _check(self, sets: np.ndarray, sizes: np.ndarray, members: np.ndarray) -> None:
         """Equal sums must be equal sets. That they are not is one chance in 2**63, not none."""
-        there = self.ptr[found + 1] - self.ptr[found]
+        there = self.ptr[sets + 1] - self.ptr[sets]
         same = (there == sizes).all()
-        if not same or (self.members[ranges(self.ptr[found], there)] != members).any():
+        if not same or (self.members[ranges(self.ptr[sets], there)] != members).any():
             raise RuntimeError(
                 "Two sets of unknowns have the same sum of random numbers. Please report it."
             )

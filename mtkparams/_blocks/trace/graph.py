@@ -15,11 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
 
 from ...errors import KindError, ShapeError, StructureWarning
 from .builder import mutates
-from .dependence import ranges
-from .nodes import ARGUMENT, CONSTANT, JUNCTION, UNKNOWN, Ids, Nodes, Op
+from .levels import Level, levels, ranges
+from .nodes import ARGUMENT, CONSTANT, JUNCTION, UNKNOWN, DType, Ids, Nodes, Op
 from .rules.rules import new_builder
 
 
@@ -44,7 +46,7 @@ class Graph:
 
     `unknowns` are the nodes of `u`, `arguments` those of each leaf of `args` in its shape, `residual`
     those of the result, `closed` pairs of nodes and values. `ops` are the operations, each of them
-    computed from earlier ones. `unknown_primitives` and `dense_primitives` are names.
+    computed from earlier ones. `dense_primitives` are names of those that no rule says more of.
     """
 
     op: np.ndarray
@@ -53,19 +55,28 @@ class Graph:
     kind: np.ndarray
     ptr: np.ndarray
     edges: np.ndarray
-    dtypes: tuple[Any, ...]
+    dtypes: tuple[DType, ...]
     ops: tuple[Op, ...]
     unknowns: Ids
     arguments: tuple[Ids, ...]
     residual: Ids
     closed: tuple[tuple[Ids, Any], ...]
-    unknown_primitives: tuple[str, ...]
     dense_primitives: tuple[str, ...]
     nodes: Nodes
 
     @property
     def size(self) -> int:
         return len(self.op)
+
+    @functools.cached_property
+    def levels(self) -> list[Level]:
+        """The nodes that depend on something, by depth, with their operands."""
+        return levels(self.depth, np.diff(self.ptr), self.edges)
+
+    @functools.cached_property
+    def consumers(self) -> Ids:
+        """For each of the `edges` the node that depends on it."""
+        return np.repeat(np.arange(self.size), np.diff(self.ptr))
 
     @functools.cached_property
     def _whole(self) -> np.ndarray:
@@ -90,28 +101,30 @@ class Graph:
         constants among its operands are.
         """
         seen = np.zeros(self.size, bool)
-        found = [np.unique(targets)]
-        seen[found[0]] = True
-        while found[-1].size:
-            last = found[-1]
+        layers = [np.unique(targets)]
+        seen[layers[0]] = True
+        while layers[-1].size:
+            last = layers[-1]
             below = self.edges[ranges(self.ptr[last], self.ptr[last + 1] - self.ptr[last])]
             below = np.unique(below[~seen[below]])
             seen[below] = True
-            found.append(below)
-        nodes = np.concatenate(found)
+            layers.append(below)
+        nodes = np.concatenate(layers)
         nodes = nodes[self.op[nodes] != JUNCTION]
         numbers = np.unique(self.op[nodes])
         numbers = numbers[numbers >= 0]
         wholes = numbers[self._whole[numbers]]
-        given = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
-        if given:
-            constants = np.unique(np.concatenate(given))
+        operands = [o.ravel() for k in wholes.tolist() for o in self.ops[k].operands]
+        if operands:
+            constants = np.unique(np.concatenate(operands))
             constants = constants[self.is_constant(constants) & ~seen[constants]]
             nodes = np.concatenate([constants, nodes])
         return nodes[np.lexsort((nodes, self.depth[nodes]))]
 
 
-def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
+def element_graph(
+    fn: Callable[[Array, PyTree], Array], u: ArrayLike | jax.ShapeDtypeStruct, args: PyTree
+) -> Graph:
     """The element graph of `fn(u, args)`.
 
     **Arguments:**
@@ -163,13 +176,12 @@ def element_graph(fn: Callable[[Any, Any], Any], u: Any, args: Any) -> Graph:
         arguments=tuple(leaves),
         residual=residual,
         closed=tuple(b.closed),
-        unknown_primitives=tuple(sorted(b.shared.unknown)),
         dense_primitives=tuple(sorted(b.shared.dense)),
         nodes=nodes,
     )
 
 
-def _abstract(x: Any) -> jax.ShapeDtypeStruct:
+def _abstract(x: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     if isinstance(x, jax.ShapeDtypeStruct):
         return x
     seen: Any = jax.typeof(x)

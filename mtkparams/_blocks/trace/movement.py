@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import JaxprEqn
 
+from .jaxprs import aval
 from .nodes import Ids
 from .primitives import IDENTITY
 
@@ -21,10 +22,10 @@ def _reshape(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
 
 def _broadcast_in_dim(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
     x, shape = operands[0], _shape(eqn)
-    kept = [1] * len(shape)
+    wide = [1] * len(shape)
     for axis, into in enumerate(eqn.params["broadcast_dimensions"]):
-        kept[into] = x.shape[axis]
-    return [np.broadcast_to(x.reshape(kept), shape)]
+        wide[into] = x.shape[axis]
+    return [np.broadcast_to(x.reshape(wide), shape)]
 
 
 def _slice(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
@@ -38,6 +39,7 @@ def _pad(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
     x, filler = operands
     out = np.full(_shape(eqn), filler)
     into, come = [], []
+    # Negative padding cuts off: of each axis the places inside, and what goes there.
     for size, room, (low, _, inner) in zip(
         x.shape, out.shape, eqn.params["padding_config"], strict=True
     ):
@@ -68,7 +70,7 @@ def _identity(eqn: JaxprEqn, operands: Sequence[Ids]) -> list[Ids]:
 
 
 def _shape(eqn: JaxprEqn) -> tuple[int, ...]:
-    return eqn.outvars[0].aval.shape  # pyright: ignore[reportAttributeAccessIssue]
+    return aval(eqn.outvars[0]).shape
 
 
 MOVEMENT: Mapping[str, Callable[[JaxprEqn, Sequence[Ids]], list[Ids]]] = {

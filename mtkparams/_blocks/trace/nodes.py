@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from jax import Array
 from jax.extend.core import JaxprEqn, Primitive
 
 # Numbers of nodes, or of entries: integers of any shape.
@@ -18,6 +19,9 @@ Ids: TypeAlias = np.ndarray
 
 # scipy's `csr_array`, of which type checkers know too little.
 Sparse: TypeAlias = Any
+
+# numpy's dtype, or one of JAX's own, which have no public class; None for junctions.
+DType: TypeAlias = Any
 
 # What a node is, where it is not an operation's result (those have the operation's number, >= 0).
 UNKNOWN = -1
@@ -49,8 +53,14 @@ class Op:
     operands: tuple[Ids, ...]
     outputs: tuple[Ids, ...]
     key: Hashable
-    bind: Callable[..., tuple[Any, ...]]
+    bind: Callable[..., tuple[Array, ...]]
     equation: JaxprEqn | None = None
+
+    @property
+    def whole_equation(self) -> JaxprEqn:
+        """The equation that an operation of kind `"whole"` is."""
+        assert self.equation is not None
+        return self.equation
 
     def __repr__(self) -> str:
         return f"Op({self.kind} {self.primitive.name})"
@@ -70,12 +80,18 @@ class Nodes:
         self.edges: list[Ids] = []
         self.ops: list[Op] = []
         self.chunks: list[np.ndarray] = []
-        self.dtypes: list[Any] = []
-        self._scalars: dict[tuple[Any, bytes], int] = {}
-        self._kinds: dict[Any, int] = {}
+        self.dtypes: list[DType] = []
+        self._scalars: dict[tuple[DType, bytes], int] = {}
+        self._kinds: dict[DType, int] = {}
 
     def _grow(
-        self, k: int, op: int, dtype: Any, depth: Any = 0, zero: Any = False, count: Any = 0
+        self,
+        k: int,
+        op: int,
+        dtype: DType,
+        depth: np.ndarray | int = 0,
+        zero: np.ndarray | bool = False,
+        count: np.ndarray | int = 0,
     ) -> Ids:
         start, stop = self.size, self.size + k
         if stop > len(self.op):
@@ -99,7 +115,7 @@ class Nodes:
         self.size = stop
         return ids
 
-    def leaf(self, what: int, shape: Sequence[int], dtype: Any) -> Ids:
+    def leaf(self, what: int, shape: Sequence[int], dtype: DType) -> Ids:
         """Nodes whose values come from outside."""
         return self._grow(int(np.prod(shape, dtype=int)), what, dtype).reshape(shape)
 
@@ -162,7 +178,7 @@ class Nodes:
         return self._grow(len(counts), JUNCTION, None, depth + 1, count=counts)
 
     def results(
-        self, op: Callable[[tuple[Ids, ...]], Op], operands: Sequence[Ids], dtype: Any
+        self, op: Callable[[tuple[Ids, ...]], Op], operands: Sequence[Ids], dtype: DType
     ) -> Ids:
         """The results of an operation by rows, which depend on all operands of their rows."""
         table = np.stack(operands, 1) if operands[0].ndim == 1 else np.concatenate(operands, 1)
@@ -178,7 +194,7 @@ class Nodes:
         operands: Sequence[Ids],
         sources: Sequence[Ids],
         shapes: Sequence[tuple[int, ...]],
-        dtypes: Sequence[Any],
+        dtypes: Sequence[DType],
     ) -> list[Ids]:
         """The results of an operation that is computed as a whole.
 

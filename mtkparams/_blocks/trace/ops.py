@@ -8,17 +8,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.extend import core
 
-from .nodes import Ids, Nodes, Op
+from .jaxprs import aval
+from .nodes import DType, Ids, Nodes, Op
 
 
 def elementwise(
-    nodes: Nodes, primitive: Any, params: dict[str, Any], operands: Sequence[Ids], dtype: Any
+    nodes: Nodes,
+    primitive: core.Primitive,
+    params: dict[str, Any],
+    operands: Sequence[Ids],
+    dtype: DType,
 ) -> Ids:
     """Results of an elementwise primitive on 1-D operands of one length."""
 
-    def bind(*values: Any) -> tuple[Any, ...]:
+    def bind(*values: Array) -> tuple[Array, ...]:
         return (primitive.bind(*values, **params),)
 
     key = ("elementwise", primitive, _frozen(params), _dtypes(nodes, operands))
@@ -29,14 +35,14 @@ def elementwise(
     return nodes.results(op, operands, dtype)
 
 
-def total(nodes: Nodes, rows: Ids, dtype: Any) -> Ids:
+def total(nodes: Nodes, rows: Ids, dtype: DType) -> Ids:
     """The sum of each row of a table of nodes."""
     if rows.shape[1] == 1:
         return rows[:, 0]
     primitive = core.primitives.reduce_sum_p
     key = ("sum", primitive, (), _dtypes(nodes, [rows]))
 
-    def bind(value: Any) -> tuple[Any, ...]:
+    def bind(value: Array) -> tuple[Array, ...]:
         return (jnp.sum(value, axis=-1, dtype=dtype),)
 
     def op(outputs: tuple[Ids, ...]) -> Op:
@@ -46,7 +52,12 @@ def total(nodes: Nodes, rows: Ids, dtype: Any) -> Ids:
 
 
 def dot(
-    nodes: Nodes, primitive: Any, params: dict[str, Any], left: Ids, right: Ids, dtype: Any
+    nodes: Nodes,
+    primitive: core.Primitive,
+    params: dict[str, Any],
+    left: Ids,
+    right: Ids,
+    dtype: DType,
 ) -> Ids:
     """The scalar product of each row of one table with the same row of another."""
     dtypes = _dtypes(nodes, [left, right])
@@ -54,7 +65,7 @@ def dot(
     params = {"precision": params.get("precision")}
     key = ("dot", primitive, _frozen(params), dtypes, dtype)
 
-    def bind(x: Any, y: Any) -> tuple[Any, ...]:
+    def bind(x: Array, y: Array) -> tuple[Array, ...]:
         if plain:
             # Rows are short and there are many: XLA fuses this, and calls a library for the other.
             return (jnp.sum(x * y, -1, dtype=dtype),)
@@ -67,7 +78,9 @@ def dot(
     return nodes.results(op, [left, right], dtype)
 
 
-def reduce(nodes: Nodes, primitive: Any, params: dict[str, Any], rows: Ids, dtype: Any) -> Ids:
+def reduce(
+    nodes: Nodes, primitive: core.Primitive, params: dict[str, Any], rows: Ids, dtype: DType
+) -> Ids:
     """A reduction of each row of a table of nodes by a primitive that has `axes`."""
     params = {**params, "axes": (1,)}
     return by_rows(
@@ -77,16 +90,16 @@ def reduce(nodes: Nodes, primitive: Any, params: dict[str, Any], rows: Ids, dtyp
 
 def by_rows(
     nodes: Nodes,
-    primitive: Any,
+    primitive: core.Primitive,
     how: Hashable,
-    run: Callable[[Any], Any],
+    run: Callable[[Array], Array],
     rows: Ids,
-    dtype: Any,
+    dtype: DType,
 ) -> Ids:
     """A function of each row of a table of nodes; `how` tells functions of one primitive apart."""
     key = ("reduce", primitive, how, _dtypes(nodes, [rows]))
 
-    def bind(value: Any) -> tuple[Any, ...]:
+    def bind(value: Array) -> tuple[Array, ...]:
         return (run(value),)
 
     def op(outputs: tuple[Ids, ...]) -> Op:
@@ -101,7 +114,7 @@ def whole(
     """Results of an equation that is computed as a whole; see `Nodes.whole`."""
     run = alone(eqn)
 
-    def bind(*values: Any) -> tuple[Any, ...]:
+    def bind(*values: Array) -> tuple[Array, ...]:
         return tuple(run(*values))
 
     key = ("whole", eqn.primitive, _frozen(eqn.params), tuple(v.aval for v in eqn.invars))
@@ -111,7 +124,7 @@ def whole(
             "whole", eqn.primitive, dict(eqn.params), tuple(operands), outputs, key, bind, eqn
         )
 
-    avals: list[Any] = [v.aval for v in eqn.outvars]
+    avals = [aval(v) for v in eqn.outvars]
     rows = [s.reshape(len(s), -1) if s.ndim > 1 else s[:, None] for s in sources]
     return nodes.whole(op, operands, rows, [a.shape for a in avals], [a.dtype for a in avals])
 
@@ -131,19 +144,19 @@ def alone(eqn: core.JaxprEqn) -> Callable[..., list[Any]]:
 
 
 @functools.cache
-def _debug_info() -> Any:
+def _debug_info() -> core.DebugInfo:
     # A jaxpr wants to know where it came from; that of any traced function serves.
     return jax.make_jaxpr(lambda: 0)().jaxpr.debug_info
 
 
-def _dtypes(nodes: Nodes, operands: Sequence[Ids]) -> tuple[Any, ...]:
+def _dtypes(nodes: Nodes, operands: Sequence[Ids]) -> tuple[DType, ...]:
     return tuple(nodes.dtypes[nodes.kind[o.flat[0]]] if o.size else None for o in operands)
 
 
 def _frozen(params: Mapping[str, Any]) -> Hashable:
     """Parameters as something to compare: by value where they can be, else by identity."""
 
-    def freeze(value: Any) -> Hashable:
+    def freeze(value: object) -> Hashable:
         try:
             hash(value)
         except TypeError:
@@ -160,7 +173,7 @@ class _Same:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any):
+    def __init__(self, value: object):
         self.value = value
 
     def __eq__(self, other: object) -> bool:

@@ -11,6 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule, mutates
+from ..jaxprs import aval, opened
 from ..nodes import CLOSED, NONE, Ids, Sparse
 from .linear import closed
 from .lines import batches
@@ -26,10 +27,10 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
         which = int(np.clip(int(b.nodes.value(index)), 0, len(branches) - 1))
         if not mutates(branches[which]):
             return b.run_closed(branches[which], rest)
-    found = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x), at) for at in branches]
+    outcomes = [b.inner(rest, lambda sub, x, at=at: sub.run_closed(at, x), at) for at in branches]
     choice = int(index)
     sources = [
-        np.stack([*each, np.full(len(each[0]), choice)], 1) for each in zip(*found, strict=True)
+        np.stack([*each, np.full(len(each[0]), choice)], 1) for each in zip(*outcomes, strict=True)
     ]
     return ops.whole(b.nodes, eqn, operands, sources)
 
@@ -37,7 +38,7 @@ def cond(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
 def scan(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     p = eqn.params
     length, body = p["length"], p["jaxpr"]
-    size = max(1, len(getattr(body, "jaxpr", body).eqns))
+    size = max(1, len(opened(body).eqns))
     if length * size <= _FOLLOWED:
         sources = b.inner(operands, lambda sub, x: _step_by_step(sub, p, x), eqn)
     else:
@@ -66,15 +67,14 @@ def _step_by_step(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list
     xs = operands[fixed + carried :]
     length = p["length"]
     steps = range(length - 1, -1, -1) if p["reverse"] else range(length)
-    kept: list[list[Ids]] = [[] for _ in range(length)]
+    stacked: list[list[Ids]] = [[] for _ in range(length)]
     for i in steps:
         results = b.run_closed(p["jaxpr"], [*consts, *carry, *(x[i, ...] for x in xs)])
-        carry, kept[i] = results[:carried], results[carried:]
+        carry, stacked[i] = results[:carried], results[carried:]
     if not length:
-        body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
-        shapes = [v.aval.shape for v in body.outvars[carried:]]
+        shapes = [aval(v).shape for v in opened(p["jaxpr"]).outvars[carried:]]
         return [*carry, *(np.empty((0, *shape), np.int64) for shape in shapes)]
-    return [*carry, *(np.stack(y) for y in zip(*kept, strict=True))]
+    return [*carry, *(np.stack(y) for y in zip(*stacked, strict=True))]
 
 
 def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> list[Ids]:
@@ -85,28 +85,30 @@ def _all_steps_alike(b: Builder, p: Mapping[str, Any], operands: list[Ids]) -> l
     # What the body does to a carry and to slices of which nothing is known.
     forgotten = [_fresh(b, o) for o in carry] + [_fresh(b, x[0, ...]) for x in xs]
     relation = b.relation([*consts, *forgotten], lambda sub, o: sub.run_closed(p["jaxpr"], o))
-    given = sum(o.size for o in consts)
-    state = sum(o.size for o in carry)
+    n_consts = sum(o.size for o in consts)
+    n_carried = sum(o.size for o in carry)
     relation = relation.astype(np.int32)
-    reach = closed(relation[:state, given : given + state])
+    # Rows of the relation: results, first the carry. Columns: constants, carry, slices of one step.
+    reach = closed(relation[:n_carried, n_consts : n_consts + n_carried])
     slices = [batches(x, x.ndim - 1) for x in xs]
     merged = [b.nodes.junction(x.T) for x in slices]
     merged = flat(merged)
-    through = reach @ relation[:state]
-    into = sp.hstack([through[:, :given], reach, through[:, given + state :]]).tocsr()
+    # What the carry holds after any number of steps: what one step puts there, handed on by others.
+    through = reach @ relation[:n_carried]
+    into = sp.hstack([through[:, :n_consts], reach, through[:, n_consts + n_carried :]]).tocsr()
     held = joined(b, into, flat([*consts, *carry, merged]))
     # Each step's results read the constants, the carry (of any step), and their own slices.
     table = np.concatenate([np.empty((length, 0), np.int64), *slices], 1)
-    kept = relation[state:]
+    outputs = relation[n_carried:]
     inputs = np.concatenate(
-        [np.broadcast_to(flat([*consts, held]), (length, given + state)), table], 1
+        [np.broadcast_to(flat([*consts, held]), (length, n_consts + n_carried)), table], 1
     )
-    each = np.tile(np.diff(kept.indptr), length)
-    made = b.nodes.junctions(each, inputs[:, kept.indices].ravel())
-    made = made.reshape(length, kept.shape[0])
+    each = np.tile(np.diff(outputs.indptr), length)
+    made = b.nodes.junctions(each, inputs[:, outputs.indices].ravel())
+    made = made.reshape(length, outputs.shape[0])
     outs = np.cumsum([o.size for o in carry])
-    body = getattr(p["jaxpr"], "jaxpr", p["jaxpr"])
-    widths = [int(np.prod(v.aval.shape, dtype=int)) for v in body.outvars[carried:]]
+    outvars = opened(p["jaxpr"]).outvars[carried:]
+    widths = [int(np.prod(aval(v).shape, dtype=int)) for v in outvars]
     ends = np.cumsum(widths)
     carries = np.split(held, outs[:-1]) if carried else []
     return [*carries, *(made[:, e - w : e].ravel() for e, w in zip(ends, widths, strict=True))]
@@ -135,26 +137,28 @@ def while_(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     body = b.relation([*consts, *forgotten], lambda sub, o: sub.run_closed(p["body_jaxpr"], o))
     test = b.relation([*test_consts, *forgotten], lambda sub, o: sub.run_closed(p["cond_jaxpr"], o))
     body, test = body.astype(np.int32), test.astype(np.int32)
-    given = sum(o.size for o in consts)
-    reach = closed(body[:, given:])
-    held = joined(b, sp.hstack([reach @ body[:, :given], reach]).tocsr(), flat([*consts, *carry]))
+    n_consts = sum(o.size for o in consts)
+    reach = closed(body[:, n_consts:])
+    held = joined(
+        b, sp.hstack([reach @ body[:, :n_consts], reach]).tocsr(), flat([*consts, *carry])
+    )
     decides = joined(b, test, flat([*test_consts, held]))
-    inner = getattr(p["body_jaxpr"], "jaxpr", p["body_jaxpr"])
+    inner = opened(p["body_jaxpr"])
     same = [
         o is i for o, i in zip(inner.outvars, inner.invars[fixed:], strict=True)
     ]  # carried along untouched, however many steps there are
-    tested = getattr(p["cond_jaxpr"], "jaxpr", p["cond_jaxpr"])
-    asked = tuple(int(k) for k in tested.outvars[0].aval.shape)  # under vmap one answer a member
+    tested = opened(p["cond_jaxpr"])
+    asked = tuple(int(k) for k in aval(tested.outvars[0]).shape)  # under vmap one answer a member
     sources = []
     start = 0
     for o, untouched in zip(carry, same, strict=True):
-        own = held[start : start + o.size]
+        reached = held[start : start + o.size]
         start += o.size
         if untouched:
             test_too = np.full(o.size, NONE)
         else:
             test_too = _over_batch(b, decides, asked, o.shape)
-        sources.append(np.stack([own, test_too], 1))
+        sources.append(np.stack([reached, test_too], 1))
     return ops.whole(b.nodes, eqn, operands, sources)
 
 

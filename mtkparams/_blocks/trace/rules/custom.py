@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 import scipy.sparse as sp
+from jax import Array
 from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import Atom, Closed, aval
 from ..nodes import CLOSED, NONE, Ids
 from .control import flat, joined
 from .lines import dense
@@ -31,20 +32,20 @@ def hi_primitive(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     return _dense(b, eqn, operands) if call is None else _with_forward_rule(b, eqn, operands, call)
 
 
-def _expanded(eqn: JaxprEqn) -> Any:
+def _expanded(eqn: JaxprEqn) -> Closed:
     primitive = eqn.params["_prim"]
 
-    def run(*flat: Any) -> Any:
+    def run(*flat: Array) -> list[Array]:
         return jax.tree.leaves(primitive.expand(*jax.tree.unflatten(primitive.in_tree, flat)))
 
-    return jax.make_jaxpr(run)(*(_struct(v.aval) for v in eqn.invars))
+    return jax.make_jaxpr(run)(*(_struct(v) for v in eqn.invars))
 
 
-def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Any) -> list[Ids]:
+def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Closed) -> list[Ids]:
     values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
-    if not b.slopes or not any(_moves(v.aval) for v in eqn.outvars):
+    if not b.slopes or not any(_moves(v) for v in eqn.outvars):
         return ops.whole(b.nodes, eqn, operands, values)
-    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v)]
     rule = _traced(b, eqn, _forward)
     if rule is None:
         return _dense(b, eqn, operands)
@@ -58,12 +59,12 @@ def _with_forward_rule(b: Builder, eqn: JaxprEqn, operands: list[Ids], call: Any
     return ops.whole(b.nodes, eqn, operands, sources)
 
 
-def _forward(eqn: JaxprEqn) -> Any:
+def _forward(eqn: JaxprEqn) -> Closed:
     run = ops.alone(eqn)
-    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v)]
 
-    def tangent(primals: list[Any], moved: list[Any]) -> Any:
-        def f(*free: Any) -> Any:
+    def tangent(primals: list[Array], moved: list[Array]) -> list[Array]:
+        def f(*free: Array) -> list[Array]:
             full = list(primals)
             for i, x in zip(moving, free, strict=True):
                 full[i] = x
@@ -71,11 +72,11 @@ def _forward(eqn: JaxprEqn) -> Any:
 
         return jax.jvp(f, tuple(primals[i] for i in moving), tuple(moved))[1]
 
-    shapes = [_struct(v.aval) for v in eqn.invars]
+    shapes = [_struct(v) for v in eqn.invars]
     return jax.make_jaxpr(tangent)(shapes, [shapes[i] for i in moving])
 
 
-def _traced(b: Builder, eqn: JaxprEqn, trace: Callable[[JaxprEqn], Any]) -> Any:
+def _traced(b: Builder, eqn: JaxprEqn, trace: Callable[[JaxprEqn], Closed]) -> Closed | None:
     """The program of a rule of differentiation, or None: some are made only to raise an error."""
     key = (id(eqn), trace)
     if key not in b.shared.rules:
@@ -101,23 +102,23 @@ def _still(b: Builder, operand: Ids) -> Ids:
     return np.where(b.nodes.is_constant(operand), zero, operand)
 
 
-def _moves(aval: Any) -> bool:
-    return jax.numpy.issubdtype(aval.dtype, np.inexact)
+def _moves(atom: Atom) -> bool:
+    return jax.numpy.issubdtype(aval(atom).dtype, np.inexact)
 
 
-def _struct(aval: Any) -> Any:
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+def _struct(atom: Atom) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(aval(atom).shape, aval(atom).dtype)
 
 
 def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """As `custom_jvp`, with a rule that goes from the results to the operands."""
-    call = eqn.params.get("call_jaxpr", eqn.params.get("fun_jaxpr"))
+    call = eqn.params["call_jaxpr" if "call_jaxpr" in eqn.params else "fun_jaxpr"]
     values = b.inner(operands, lambda sub, x: sub.run_closed(call, x), call)
     if not b.slopes:
         return ops.whole(b.nodes, eqn, operands, values)
-    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
-    seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
-    pulled = [_struct(eqn.outvars[i].aval) for i in seen]
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v)]
+    seen = [i for i, v in enumerate(eqn.outvars) if _moves(v)]
+    pulled = [_struct(eqn.outvars[i]) for i in seen]
     rule = _traced(b, eqn, _backward)
     if rule is None:
         return _dense(b, eqn, operands)
@@ -129,23 +130,23 @@ def custom_vjp(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     slopes = relation[:, size:].T.tocsr()
     reach = sp.hstack([slopes, slopes @ relation[:, :size]]).tocsr()
     columns = flat([*(operands[i] for i in moving), *operands])
-    found_at = joined(b, reach, columns)
+    joined_slopes = joined(b, reach, columns)
     cuts = np.cumsum([p.size for p in pulls])
-    found = iter(np.split(found_at, cuts[:-1]) if pulls else [])
+    by_result = iter(np.split(joined_slopes, cuts[:-1]) if pulls else [])
     sources = [
-        np.stack([v, next(found) if i in seen else np.full(len(v), NONE)], 1)
+        np.stack([v, next(by_result) if i in seen else np.full(len(v), NONE)], 1)
         for i, v in enumerate(values)
     ]
     return ops.whole(b.nodes, eqn, operands, sources)
 
 
-def _backward(eqn: JaxprEqn) -> Any:
+def _backward(eqn: JaxprEqn) -> Closed:
     run = ops.alone(eqn)
-    moving = [i for i, v in enumerate(eqn.invars) if _moves(v.aval)]
-    seen = [i for i, v in enumerate(eqn.outvars) if _moves(v.aval)]
+    moving = [i for i, v in enumerate(eqn.invars) if _moves(v)]
+    seen = [i for i, v in enumerate(eqn.outvars) if _moves(v)]
 
-    def cotangent(primals: list[Any], pulled: list[Any]) -> Any:
-        def f(*free: Any) -> Any:
+    def cotangent(primals: list[Array], pulled: list[Array]) -> tuple[Array, ...]:
+        def f(*free: Array) -> list[Array]:
             full = list(primals)
             for i, x in zip(moving, free, strict=True):
                 full[i] = x
@@ -154,12 +155,12 @@ def _backward(eqn: JaxprEqn) -> Any:
 
         return jax.vjp(f, *(primals[i] for i in moving))[1](pulled)
 
-    shapes = [_struct(v.aval) for v in eqn.invars]
-    pulled = [_struct(eqn.outvars[i].aval) for i in seen]
+    shapes = [_struct(v) for v in eqn.invars]
+    pulled = [_struct(eqn.outvars[i]) for i in seen]
     return jax.make_jaxpr(cotangent)(shapes, pulled)
 
 
-def _fresh_like(b: Builder, struct: Any) -> Ids:
+def _fresh_like(b: Builder, struct: jax.ShapeDtypeStruct) -> Ids:
     return b.nodes.leaf(CLOSED, struct.shape, struct.dtype)
 
 

@@ -10,6 +10,7 @@ from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..nodes import CLOSED, Ids, Sparse
 from .lines import batches
 
@@ -42,8 +43,7 @@ def batched(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     hub = b.nodes.junction(np.concatenate(rows, 1))
     sources = []
     for v in eqn.outvars:
-        shape = v.aval.shape  # pyright: ignore[reportAttributeAccessIssue]
-        each = int(np.prod(shape[lead:], dtype=int))
+        each = int(np.prod(aval(v).shape[lead:], dtype=int))
         sources.append(np.repeat(hub, each))
     return ops.whole(b.nodes, eqn, operands, sources)
 
@@ -55,8 +55,8 @@ def triangular_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids
     hub = b.nodes.junction(batches(matrix, 2)).reshape(*matrix.shape[:-2], 1, 1)
     line = np.moveaxis(right, along, -1)
     columns = b.nodes.junction(batches(line, 1)).reshape(line.shape[:-1])
-    own = np.broadcast_to(np.expand_dims(columns, along), right.shape)
-    sources = np.stack([own, np.broadcast_to(hub, right.shape)], -1)
+    column = np.broadcast_to(np.expand_dims(columns, along), right.shape)
+    sources = np.stack([column, np.broadcast_to(hub, right.shape)], -1)
     return ops.whole(b.nodes, eqn, operands, [sources.reshape(-1, 2)])
 
 
@@ -71,7 +71,7 @@ def custom_linear_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[
     matvec, _, solve, _, right = (
         operands[i:j] for i, j in zip([0, *cuts], [*cuts, None], strict=True)
     )
-    found = b.inner([*solve, *right], lambda sub, x: sub.run_closed(jaxprs.solve, x), jaxprs.solve)
+    values = b.inner([*solve, *right], lambda sub, x: sub.run_closed(jaxprs.solve, x), jaxprs.solve)
     # The vectors that the operator is applied to have the shapes of the right-hand sides.
     vectors = [b.nodes.leaf(CLOSED, r.shape, float) for r in right]
     operator = b.relation(
@@ -84,7 +84,7 @@ def custom_linear_solve(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[
     counts = np.diff(reach.indptr)
     joined = b.nodes.junctions(counts, outer[reach.indices])
     per = np.split(joined, np.cumsum([r.size for r in right])[:-1])
-    sources = [np.stack([f, j], 1) for f, j in zip(found, per, strict=True)]
+    sources = [np.stack([f, j], 1) for f, j in zip(values, per, strict=True)]
     return ops.whole(b.nodes, eqn, operands, sources)
 
 

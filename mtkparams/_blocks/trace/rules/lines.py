@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder
-from ..nodes import NONE, Ids
+from ..jaxprs import aval
+from ..nodes import NONE, DType, Ids
 
 
 def lines(x: Ids, axes: Sequence[int]) -> Ids:
@@ -32,7 +32,7 @@ def dense(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """An equation all of whose results depend on all of its operands."""
     everything = np.concatenate([o.ravel() for o in operands] or [np.empty(0, np.int64)])
     hub = b.nodes.junction(everything[None])[0] if everything.size else NONE
-    sizes = [int(np.prod(v.aval.shape, dtype=int)) for v in eqn.outvars]  # pyright: ignore
+    sizes = [int(np.prod(aval(v).shape, dtype=int)) for v in eqn.outvars]
     return ops.whole(b.nodes, eqn, operands, [np.full(size, hub) for size in sizes])
 
 
@@ -43,7 +43,7 @@ def batches(x: Ids, inner: int) -> Ids:
     return x.reshape(count(x.shape[:outer]), count(x.shape[outer:]))
 
 
-def zero(b: Builder, dtype: Any) -> int:
+def zero(b: Builder, dtype: DType) -> int:
     """The node of a constant zero."""
     return int(b.nodes.constant(np.zeros((), dtype)).item())
 
@@ -58,14 +58,14 @@ def without_zeros(b: Builder, tables: list[Ids]) -> list[Ids]:
     gone = np.take_along_axis(none, order, 1)
     out = []
     for table in tables:
-        kept = np.take_along_axis(table, order, 1)
+        chosen = np.take_along_axis(table, order, 1)
         if gone.any():
-            kept = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), kept)
-        out.append(kept)
+            chosen = np.where(gone, zero(b, b.nodes.dtypes[b.nodes.kind[table.flat[0]]]), chosen)
+        out.append(chosen)
     return out
 
 
-def total(b: Builder, rows: Ids, dtype: Any) -> Ids:
+def total(b: Builder, rows: Ids, dtype: DType) -> Ids:
     """The sum of each row; zero for rows of nothing."""
     if rows.shape[1] == 0:
         return np.full(len(rows), zero(b, dtype))

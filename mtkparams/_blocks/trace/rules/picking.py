@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..movement import dynamic_slice as sliced
 from ..nodes import NONE, Ids
 from .indexed import gather_places, scatter_places
@@ -18,26 +20,19 @@ from .lines import batches, spread, total, without_zeros, zero
 
 def gather(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     x, index = operands
-    aval: Any = eqn.outvars[0].aval
     if not b.nodes.is_constant(index).all():
         return _gather_traced(b, eqn, x, index)
-    places = gather_places(eqn, x, b.nodes.value(index))
-    filler = b.nodes.constant(np.asarray(_filler(eqn.params["fill_value"], aval.dtype), aval.dtype))
-    if not x.size:
-        return [np.full(aval.shape, filler)]
-    return [np.where(places < 0, filler, x.ravel()[np.maximum(places, 0)]).reshape(aval.shape)]
-
-
-def _filler(value: Any, dtype: Any) -> Any:
-    """What JAX fills in for an index outside, unless the call says otherwise."""
-    if value is not None:
-        return value
-    if np.issubdtype(dtype, np.inexact):
-        return np.nan
-    if np.issubdtype(dtype, np.bool_):
-        return True
-    info = np.iinfo(dtype)
-    return info.min if np.issubdtype(dtype, np.signedinteger) else info.max
+    indices = b.nodes.value(index)
+    places = gather_places(eqn, x, indices)
+    outside = places == NONE
+    picked = x.ravel()[np.where(outside, 0, places)] if x.size else np.array(places)
+    if outside.any():
+        # What JAX fills in there, it fills in for any operand.
+        dtype = aval(eqn.outvars[0]).dtype
+        with jax.ensure_compile_time_eval():
+            values = eqn.primitive.bind(jnp.zeros(x.shape, dtype), indices, **eqn.params)
+        picked[outside] = b.nodes.constant(np.asarray(values)[outside][:1]).item()
+    return [picked]
 
 
 def _gather_traced(b: Builder, eqn: JaxprEqn, x: Ids, index: Ids) -> list[Ids]:
@@ -47,17 +42,15 @@ def _gather_traced(b: Builder, eqn: JaxprEqn, x: Ids, index: Ids) -> list[Ids]:
     pooled = np.broadcast_to(
         np.expand_dims(spread(b, x, axes), tuple(sorted(axes))), x.shape
     )  # each element stands for all along the indexed axes
-    places = gather_places(eqn, x, np.zeros(index.shape, int))
-    own = pooled.ravel()[places.ravel()]
+    meant = pooled.ravel()[gather_places(eqn, x, np.zeros(index.shape, int))]
     # The indices have their vector last; a slice depends on its own.
     which = b.nodes.junction(batches(index, 1)).reshape(index.shape[:-1])
-    rank = places.ndim
-    wide = [1] * rank
-    batch_dims = [axis for axis in range(rank) if axis not in set(d.offset_dims)]
+    wide = [1] * meant.ndim
+    batch_dims = [axis for axis in range(meant.ndim) if axis not in set(d.offset_dims)]
     for axis, size in zip(batch_dims, which.shape, strict=True):
         wide[axis] = size
-    which = np.broadcast_to(which.reshape(wide), places.shape).ravel()
-    return ops.whole(b.nodes, eqn, [x, index], [np.stack([own, which], 1)])
+    which = np.broadcast_to(which.reshape(wide), meant.shape)
+    return ops.whole(b.nodes, eqn, [x, index], [np.stack([meant.ravel(), which.ravel()], 1)])
 
 
 def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -80,9 +73,9 @@ def scatter(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     elif name == "scatter-add":
         table = _grouped(places, come, out)
         touched = np.unique(places)
-        rows = np.where(table == NONE, zero(b, eqn.outvars[0].aval.dtype), table)  # pyright: ignore
+        rows = np.where(table == NONE, zero(b, aval(eqn.outvars[0]).dtype), table)
         (rows,) = without_zeros(b, [rows])
-        out[touched] = total(b, rows, eqn.outvars[0].aval.dtype)  # pyright: ignore
+        out[touched] = total(b, rows, aval(eqn.outvars[0]).dtype)
     else:
         sources = np.full((x.size, 1), NONE)
         sources[:, 0] = out
@@ -118,9 +111,9 @@ def dynamic_slice(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     traced = tuple(i for i, s in enumerate(starts) if not b.nodes.is_constant(s))
     values = [0 if i in traced else b.nodes.value(s) for i, s in enumerate(starts)]
     pooled = np.broadcast_to(np.expand_dims(spread(b, x, traced), traced), x.shape)
-    own = pooled[sliced(sizes, x, values)].ravel()
+    meant = pooled[sliced(sizes, x, values)].ravel()
     which = np.array([int(starts[i]) for i in traced])
-    sources = np.concatenate([own[:, None], np.broadcast_to(which, (own.size, len(which)))], 1)
+    sources = np.concatenate([meant[:, None], np.broadcast_to(which, (meant.size, len(which)))], 1)
     return ops.whole(b.nodes, eqn, operands, [sources])
 
 

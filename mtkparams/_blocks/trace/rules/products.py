@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..nodes import Ids
 from .lines import without_zeros, zero
 
@@ -18,12 +18,13 @@ TABLE = 4_000_000
 
 
 def dot_general(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     (left_in, right_in), (left_batch, right_batch) = eqn.params["dimension_numbers"]
     left = _stacked(operands[0], left_batch, left_in)  # batch, free, contracted
     right = _stacked(operands[1], right_batch, right_in)
     batch, m, k = left.shape
     n = right.shape[1]
+    # The side with more constant zeros goes left: they are left out row by row there.
     swapped = b.nodes.zero[right].sum() * m > b.nodes.zero[left].sum() * n
     if swapped:
         left, right, m, n = right, left, n, m
@@ -41,12 +42,12 @@ def dot_general(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     if swapped:
         tables.reverse()
     if tables[0].shape[1] == 0:
-        out = np.full(batch * m * n, zero(b, aval.dtype))
+        out = np.full(batch * m * n, zero(b, result.dtype))
     else:
         params = dict(eqn.params)
-        out = ops.dot(b.nodes, eqn.primitive, params, tables[0], tables[1], aval.dtype)
+        out = ops.dot(b.nodes, eqn.primitive, params, tables[0], tables[1], result.dtype)
     out = out.reshape(batch, m, n)
-    return [(out.swapaxes(1, 2) if swapped else out).reshape(aval.shape)]
+    return [(out.swapaxes(1, 2) if swapped else out).reshape(result.shape)]
 
 
 def _stacked(x: Ids, batch: tuple[int, ...], inner: tuple[int, ...]) -> Ids:

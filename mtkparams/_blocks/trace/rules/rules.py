@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..nodes import Ids
 from ..primitives import CUMULATIVE, DENSE, ELEMENTWISE, POOLED, REDUCTIONS
 from .control import CONTROL
@@ -22,11 +22,11 @@ from .windows import WINDOWS
 
 
 def elementwise(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
-    aval: Any = eqn.outvars[0].aval
-    flat = [np.broadcast_to(o, aval.shape).ravel() for o in operands]
+    result = aval(eqn.outvars[0])
+    flat = [np.broadcast_to(o, result.shape).ravel() for o in operands]
     name = eqn.primitive.name
-    out = np.empty(aval.size, np.int64)
-    todo = np.ones(aval.size, bool)
+    out = np.empty(result.size, np.int64)
+    todo = np.ones(result.size, bool)
     if name in ("mul", "and"):
         # A constant zero (or False) decides alone: what it multiplies does not matter.
         todo = ~(b.nodes.zero[flat[0]] | b.nodes.zero[flat[1]])
@@ -39,24 +39,24 @@ def elementwise(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
             out[known] = np.stack(flat[1:])[which, np.flatnonzero(known)]
         todo = ~known
     if name in ("mul", "and", "div") and not todo.all():
-        out[~todo] = zero(b, aval.dtype)
+        out[~todo] = zero(b, result.dtype)
     if todo.any():
         rest = [f[todo] for f in flat] if not todo.all() else flat
-        out[todo] = ops.elementwise(b.nodes, eqn.primitive, dict(eqn.params), rest, aval.dtype)
-    return [out.reshape(aval.shape)]
+        out[todo] = ops.elementwise(b.nodes, eqn.primitive, dict(eqn.params), rest, result.dtype)
+    return [out.reshape(result.shape)]
 
 
 def reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     rows = lines(operands[0], eqn.params["axes"])
     if eqn.primitive.name == "reduce_sum":
         (rows,) = without_zeros(b, [rows])
-        out = total(b, rows, aval.dtype)
+        out = total(b, rows, result.dtype)
     elif rows.shape[1] == 1 and not eqn.primitive.name.startswith("arg"):
         out = rows[:, 0]
     else:
-        out = ops.reduce(b.nodes, eqn.primitive, dict(eqn.params), rows, aval.dtype)
-    return [out.reshape(aval.shape)]
+        out = ops.reduce(b.nodes, eqn.primitive, dict(eqn.params), rows, result.dtype)
+    return [out.reshape(result.shape)]
 
 
 def cumulative(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -65,6 +65,7 @@ def cumulative(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     line = np.moveaxis(x, axis, -1)
     if eqn.params["reverse"]:
         line = line[..., ::-1]
+    # After k rounds an element stands for the 2**k up to it, so few rounds reach the whole line.
     step = 1
     while step < line.shape[-1]:
         pairs = np.stack([line[..., step:], line[..., :-step]], -1)
@@ -82,8 +83,8 @@ def sort(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     order = spread(b, np.stack(operands[:keys], -1), (axis, operands[0].ndim))
     sources = []
     for number, operand in enumerate(operands):
-        own = order if number < keys else spread(b, operand, (axis,))
-        both = np.stack([order, own], -1) if number >= keys else own[..., None]
+        line = order if number < keys else spread(b, operand, (axis,))
+        both = np.stack([order, line], -1) if number >= keys else line[..., None]
         wide = np.broadcast_to(np.expand_dims(both, axis), (*operand.shape, both.shape[-1]))
         sources.append(wide.reshape(operand.size, both.shape[-1]))
     return ops.whole(b.nodes, eqn, operands, sources)
@@ -94,21 +95,21 @@ def top_k(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     x = operands[0]
     axis = eqn.params.get("axis", eqn.params.get("reduction_dimension", -1)) % x.ndim
     line = np.expand_dims(spread(b, x, (axis,)), axis)
-    shapes = [v.aval.shape for v in eqn.outvars]  # pyright: ignore
+    shapes = [aval(v).shape for v in eqn.outvars]
     return ops.whole(b.nodes, eqn, operands, [np.broadcast_to(line, s).ravel() for s in shapes])
 
 
 def bitcast(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """Element by element, but for the last axis if the sizes of the elements differ."""
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     x = operands[0]
-    if x.ndim == aval.ndim:
+    if x.ndim == result.ndim:
         return elementwise(b, eqn, operands)
-    if x.ndim < aval.ndim:
-        own = np.broadcast_to(x[..., None], aval.shape)
+    if x.ndim < result.ndim:
+        source = np.broadcast_to(x[..., None], result.shape)
     else:
-        own = spread(b, x, (x.ndim - 1,))
-    return ops.whole(b.nodes, eqn, operands, [own.ravel()])
+        source = spread(b, x, (x.ndim - 1,))
+    return ops.whole(b.nodes, eqn, operands, [source.ravel()])
 
 
 def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
@@ -124,17 +125,17 @@ def general_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Id
 def select_if_vmap(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """Equinox's `where` that is one only under `vmap`."""
     which, *cases = operands
-    shape = eqn.outvars[0].aval.shape  # pyright: ignore
+    shape = aval(eqn.outvars[0]).shape
     spread_out = [np.broadcast_to(o, shape).ravel() for o in (which, *cases)]
     return ops.whole(b.nodes, eqn, operands, [np.stack(spread_out, 1)])
 
 
 def fft(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     x = operands[0]
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     axes = tuple(range(x.ndim - len(eqn.params["fft_lengths"]), x.ndim))
     pooled = np.expand_dims(spread(b, x, axes), axes)
-    return ops.whole(b.nodes, eqn, operands, [np.broadcast_to(pooled, aval.shape).ravel()])
+    return ops.whole(b.nodes, eqn, operands, [np.broadcast_to(pooled, result.shape).ravel()])
 
 
 def dense_by_name(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:

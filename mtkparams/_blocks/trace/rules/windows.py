@@ -11,6 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from .. import ops
 from ..builder import Builder, Rule
+from ..jaxprs import aval
 from ..nodes import NONE, Ids
 from .lines import batches, dense, without_zeros, zero
 
@@ -51,12 +52,12 @@ def _windows(x: Ids, places: Sequence[np.ndarray]) -> Ids:
 def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     """Products of windows with kernels, so that constant zeros of a kernel drop out."""
     p = eqn.params
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     if p["batch_group_count"] != 1:  # only derivatives of grouped convolutions have it
         b.shared.dense.add(eqn.primitive.name)
         return dense(b, eqn, operands)
     if not (operands[0].size and operands[1].size):
-        return [np.full(aval.shape, zero(b, aval.dtype))]
+        return [np.full(result.shape, zero(b, result.dtype))]
     spec = p["dimension_numbers"]
     x, kernel = operands[0].transpose(spec.lhs_spec), operands[1].transpose(spec.rhs_spec)
     groups, space = p["feature_group_count"], x.shape[2:]
@@ -76,6 +77,7 @@ def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     seen = np.where(seen == NONE, filler, seen)
     width = int(np.prod(kernel.shape[2:], dtype=int))
     where = [len(at) for at in places]
+    # To (batch, groups, 1, places, inputs and offsets), against (1, groups, outputs, 1, the same).
     seen = seen.reshape(batch, groups, inner, -1, width).swapaxes(2, 3)
     seen = seen.reshape(batch, groups, 1, -1, inner * width)
     kernel = kernel.reshape(1, groups, outs // groups, 1, inner * width)
@@ -88,9 +90,9 @@ def convolution(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     tables = [t.reshape(-1, inner * width) for t in np.broadcast_arrays(seen, kernel)]
     tables = without_zeros(b, tables)
     if tables[0].shape[1]:
-        out = ops.dot(b.nodes, eqn.primitive, {}, tables[0], tables[1], aval.dtype)
+        out = ops.dot(b.nodes, eqn.primitive, {}, tables[0], tables[1], result.dtype)
     else:
-        out = np.full(len(tables[0]), zero(b, aval.dtype))
+        out = np.full(len(tables[0]), zero(b, result.dtype))
     return [out.reshape(batch, outs, *where).transpose(np.argsort(spec.out_spec))]
 
 
@@ -104,24 +106,24 @@ def _by_junctions(
 
 def window_reduction(b: Builder, eqn: JaxprEqn, operands: list[Ids]) -> list[Ids]:
     p, x = eqn.params, operands[0]
-    aval: Any = eqn.outvars[0].aval
+    result = aval(eqn.outvars[0])
     rows = _reduced(p, x)
     name = eqn.primitive.name
     if name == "reduce_window_sum":
-        (rows,) = without_zeros(b, [np.where(rows == NONE, zero(b, aval.dtype), rows)])
+        (rows,) = without_zeros(b, [np.where(rows == NONE, zero(b, result.dtype), rows)])
         if not rows.shape[1]:
-            return [np.full(aval.shape, zero(b, aval.dtype))]
-        return [ops.total(b.nodes, rows, aval.dtype).reshape(aval.shape)]
+            return [np.full(result.shape, zero(b, result.dtype))]
+        return [ops.total(b.nodes, rows, result.dtype).reshape(result.shape)]
     # Padding never wins; a window of nothing else has the value that always loses.
     low, high = (-np.inf, np.inf)
-    if not np.issubdtype(aval.dtype, np.inexact):
-        info = np.iinfo(aval.dtype)
+    if not np.issubdtype(result.dtype, np.inexact):
+        info = np.iinfo(result.dtype)
         low, high = info.min, info.max
-    worst = np.asarray(low if name == "reduce_window_max" else high, aval.dtype)
+    worst = np.asarray(low if name == "reduce_window_max" else high, result.dtype)
     rows = np.where(rows == NONE, b.nodes.constant(worst), rows)
     best = jnp.max if name == "reduce_window_max" else jnp.min
-    out = ops.by_rows(b.nodes, eqn.primitive, name, lambda v: best(v, axis=-1), rows, aval.dtype)
-    return [out.reshape(aval.shape)]
+    out = ops.by_rows(b.nodes, eqn.primitive, name, lambda v: best(v, axis=-1), rows, result.dtype)
+    return [out.reshape(result.shape)]
 
 
 def _reduced(p: Mapping[str, Any], x: Ids) -> Ids:

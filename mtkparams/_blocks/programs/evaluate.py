@@ -1,22 +1,23 @@
-"""What blocks are given: all that depends on no unknown, and fillers for what does not matter to them."""
+"""The fixed values of all blocks, which depend on no unknown, and fillers for what does not matter to them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ..._failure import constant
 from ..solve.sizes import sizes
-from ..trace.nodes import CONSTANT
+from ..trace.graph import Graph
+from ..trace.jaxprs import aval
+from ..trace.nodes import CONSTANT, DType, Op
 
 
-class Given:
+class Evaluator:
     """Computes chosen nodes of a graph, each once, from the arguments.
 
     **Arguments:**
@@ -28,7 +29,7 @@ class Given:
       something that the function there is made for.
     """
 
-    def __init__(self, graph: Any, nodes: np.ndarray, moves: np.ndarray):
+    def __init__(self, graph: Graph, nodes: np.ndarray, moves: np.ndarray):
         still = _Computed(graph, _fully(graph, nodes[~moves[nodes]], moves))
         self.still = still
         fillers = [nodes, *still.operands]
@@ -37,23 +38,23 @@ class Given:
         every = np.zeros_like(moves)
         self.filled = _Computed(graph, _fully(graph, fillers, every)) if fillers.size else None
 
-    def evaluate(self, args: Any, u: Array) -> Values:
+    def evaluate(self, args: PyTree, u: Array) -> Values:
         """All the values, for these arguments, and with fillers as they are at these unknowns."""
         return self.still.evaluate(args, u, self._filled(args, u))
 
-    def sizes(self, args: Any, u: Array) -> Values:
+    def sizes(self, args: PyTree, u: Array) -> Values:
         """How large the terms of these values are."""
         filled = self._filled(args, u)
         stores = sizes(lambda args: self.still.evaluate(args, u, filled).stores, args)
         return Values(self.still, stores, filled)
 
-    def _filled(self, args: Any, u: Array) -> Values | None:
+    def _filled(self, args: PyTree, u: Array) -> Values | None:
         if self.filled is None:
             return None
         return self.filled.evaluate(constant(args), lax.stop_gradient(u), None)
 
 
-def _fully(graph: Any, nodes: np.ndarray, but: np.ndarray) -> np.ndarray:
+def _fully(graph: Graph, nodes: np.ndarray, but: np.ndarray) -> np.ndarray:
     """The nodes and all that it takes to compute them, all operands of whole operations among that.
 
     **Arguments:**
@@ -76,13 +77,13 @@ def _fully(graph: Any, nodes: np.ndarray, but: np.ndarray) -> np.ndarray:
 class _Computed:
     """Nodes computed in layers: one for all elements of one depth that one operation computes."""
 
-    def __init__(self, graph: Any, needed: np.ndarray):
+    def __init__(self, graph: Graph, needed: np.ndarray):
         self.graph = graph
         # Where each node's value lies: the number of an array, and a place in it.
         self.store = np.full(graph.size, -1)
         self.at = np.zeros(graph.size, int)
         self.constants: list[np.ndarray] = []
-        self.layers: list[list[tuple[Any, np.ndarray]]] = []
+        self.layers: list[list[tuple[Op, np.ndarray]]] = []
         self.operands: list[np.ndarray] = []
         leaves = graph.arguments
         for i, leaf in enumerate(leaves):
@@ -95,15 +96,15 @@ class _Computed:
         first = len(leaves) + self.has_unknowns
         known = needed[graph.op[needed] <= CONSTANT]
         for kind in np.unique(graph.kind[known]):
-            own = known[graph.kind[known] == kind]
-            self.store[own], self.at[own] = first + len(self.constants), np.arange(own.size)
-            self.constants.append(np.asarray(graph.constant(own)))
+            nodes = known[graph.kind[known] == kind]
+            self.store[nodes], self.at[nodes] = first + len(self.constants), np.arange(nodes.size)
+            self.constants.append(np.asarray(graph.constant(nodes)))
         self._first = first + len(self.constants)
         self._plan(needed[graph.op[needed] >= 0])
 
     def _plan(self, computed: np.ndarray) -> None:
         graph = self.graph
-        groups: dict[Any, dict[int, list[int]]] = {}
+        groups: dict[tuple[int, Hashable, int], dict[int, list[int]]] = {}
         for node in computed.tolist():
             number = int(graph.op[node])
             op = graph.ops[number]
@@ -122,14 +123,14 @@ class _Computed:
                     self.at[output] = np.arange(output.size).reshape(output.shape)
                     count += 1
             else:
-                own = np.concatenate([nodes for _, nodes in members])
-                self.store[own], self.at[own] = count, np.arange(own.size)
+                chosen = np.concatenate([nodes for _, nodes in members])
+                self.store[chosen], self.at[chosen] = count, np.arange(chosen.size)
                 count += 1
             self.layers.append(members)
 
-    def evaluate(self, args: Any, u: Array, filled: Values | None) -> Values:
+    def evaluate(self, args: PyTree, u: Array, filled: Values | None) -> Values:
         """All the values, for these arguments."""
-        stores: list[Any] = [jnp.ravel(x) for x in jax.tree.leaves(args)]
+        stores: list[Array] = [jnp.ravel(x) for x in jax.tree.leaves(args)]
         stores.extend([u] if self.has_unknowns else [])
         stores.extend(jnp.asarray(c) for c in self.constants)
         values = Values(self, stores, filled)
@@ -138,14 +139,16 @@ class _Computed:
             op = members[0][0]
             if op.kind == "whole":
                 operands = [
-                    values.fetch(ids, v.aval.dtype)
-                    for ids, v in zip(op.operands, op.equation.invars, strict=True)
+                    values.fetch(ids, aval(v).dtype)
+                    for ids, v in zip(op.operands, op.whole_equation.invars, strict=True)
                 ]
                 stores.extend(r.ravel() for r in op.bind(*operands))
                 continue
             # Operands by their place in the operation's own tables.
             tables = [
-                np.concatenate([own.operands[j][graph.place[nodes]] for own, nodes in members])
+                np.concatenate(
+                    [member.operands[j][graph.place[nodes]] for member, nodes in members]
+                )
                 for j in range(len(op.operands))
             ]
             stores.append(op.bind(*(values.fetch(ids) for ids in tables))[0])
@@ -155,10 +158,10 @@ class _Computed:
 class Values:
     """Values of nodes, in the arrays in which they were computed; fillers in others."""
 
-    def __init__(self, computed: _Computed, stores: list[Any], filled: Values | None):
+    def __init__(self, computed: _Computed, stores: list[Array], filled: Values | None):
         self.computed, self.stores, self.filled = computed, stores, filled
 
-    def fetch(self, ids: np.ndarray, dtype: Any = None) -> Array:
+    def fetch(self, ids: np.ndarray, dtype: DType = None) -> Array:
         """The values of nodes of one dtype, in the shape of `ids`."""
         flat = ids.ravel()
         if not flat.size:
@@ -189,7 +192,7 @@ class Values:
         return whole[at.reshape(ids.shape)]
 
 
-def constant_value(graph: Any, ids: Sequence[int]) -> Any:
+def constant_value(graph: Graph, ids: Sequence[int]) -> np.generic | None:
     """The one value that all of these nodes have as constants, or None."""
     nodes = np.unique(np.asarray(ids))
     if not (graph.op[nodes] <= CONSTANT).all():
