@@ -1,15 +1,16 @@
-"""How a solve, the search for a start, or that for a root ended: one enumeration for all of them."""
+"""How a solve, the search for a start or a root, or a fit ended: one enumeration for all of them."""
 
 from __future__ import annotations
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 
 class RESULTS(eqx.Enumeration):
-    """How a solve, an initialization or the search for a root ended.
+    """How a solve, an initialization, the search for a root or a fit ended.
 
     `solution.result == mtk.RESULTS.successful` is a truth value of JAX, one for each member of a
     batch, in traced programs too; `mtk.RESULTS[solution.result]` is a text. `solution.succeeded`
@@ -22,6 +23,9 @@ class RESULTS(eqx.Enumeration):
     `algebraic_equations_failed`, at a save time; `no_consistent_start`; `internal_error`.
 
     **Starts and roots:** `not_converged`; `singular`; `inconsistent`.
+
+    **Fits** that worked: `converged`; `steps_done`; `patience_spent`; `no_search`, of values found
+    elsewhere. Others: `running`; `start_failed`; `no_step`; `stalled`; `interrupted`.
     """
 
     successful = "It arrived."
@@ -47,10 +51,26 @@ class RESULTS(eqx.Enumeration):
         "there, and a derivative has no meaning."
     )
     inconsistent = "The values given contradict the equations: more is given than they leave open."
+    converged = "It converged."
+    steps_done = "All steps are done."
+    patience_spent = "The loss did not improve for as many steps as patience= allows."
+    no_search = "No search was made here."
+    running = "It has not stopped."
+    start_failed = "The objective cannot be computed at the start."
+    no_step = "No step leads to a place where the objective can be computed."
+    stalled = "The method found no better place, though its own test of convergence was not met."
+    interrupted = "It was interrupted."
     internal_error = "The solver failed for a reason that has no name here."
 
 
 NAMES: tuple[str, ...] = tuple(RESULTS._name_to_item)
+
+
+_WORKED = np.array(
+    [NAMES.index(name) for name in ("successful", "event_occurred")]
+    + [NAMES.index(name) for name in ("converged", "steps_done", "patience_spent", "no_search")],
+    np.int32,
+)
 
 
 def number(result: RESULTS) -> Int[Array, "*batch"]:
@@ -70,5 +90,4 @@ def choose(condition: Bool[Array, "*batch"], result: RESULTS, other: RESULTS) ->
 
 def succeeded(result: RESULTS) -> Bool[Array, "*batch"]:
     """Whether it worked, for each member of a batch."""
-    place = number(result)
-    return (place == number(RESULTS.successful)) | (place == number(RESULTS.event_occurred))
+    return jnp.isin(number(result), _WORKED)

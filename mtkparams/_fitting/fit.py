@@ -40,7 +40,7 @@ from .options import (
 from .search.checkpoint import CheckpointFolder, about_run
 from .search.coordinates import Coordinates, Kind, Landscape
 from .search.host_loop import Listeners
-from .search.loop import MESSAGES, START_FAILED, Run
+from .search.loop import START_FAILED, Run
 from .search.methods import Method, describe, method_of
 from .search.progress import progress_bar
 from .search.search import Search
@@ -268,6 +268,6 @@ def _why(result: FitResult) -> str:
         return f"The objective cannot be computed at any of the {counted(len(result.starts), 'start')}."
     values = ", ".join(f"{name} = {x:.6g}" for name, x in result.values.items())
     return (
-        f"{MESSAGES[START_FAILED]} It is {values}: solve there with mtk.solve to see why, or start "
+        f"{result.message} It is {values}: solve there with mtk.solve to see why, or start "
         "elsewhere."
     )

@@ -66,7 +66,7 @@ def test_minimisers_come_back_from_the_cliff(start, method):
 def test_least_squares_come_back_from_the_cliff(start, method):
     p = start.set({"x": -3.0})  # the first steps go too far
     result = mtk.fitting.least_squares(cliff_residuals, p, method=method)
-    assert result.success, result.message
+    assert result.succeeded, result.message
     np.testing.assert_allclose(result.v, [2.0, 4.0], rtol=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_a_start_that_fails_is_an_error_that_says_where(start):
         result = mtk.fitting.minimise(
             cliff, start.set({"x": 3.0}), method=method, steps=5, throw=False
         )
-        assert not result.success
+        assert not result.succeeded
         assert result.loss == np.inf
         assert result.v.tolist() == [3.0, 8.0]
 

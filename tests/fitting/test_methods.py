@@ -70,7 +70,7 @@ def test_least_squares(bowl, method, coordinates):
     if coordinates == "natural" and not isinstance(method, str):
         p = mtk.parameters({"a": 1.0, "b": 1e-4, "c": [0.0, 0.0]})
     result = mtk.fitting.least_squares(residuals, p, method=method, coordinates=coordinates)
-    assert result.success
+    assert result.succeeded
     np.testing.assert_allclose(result.v, BEST, rtol=1e-6)
 
 
@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_the_best_so_far(bowl):
         )
         assert result.message == "It was interrupted."
         assert result.loss == pytest.approx(result.losses.min())
-        assert not result.success
+        assert not result.succeeded
 
 
 def test_a_progress_bar(bowl, capsys):

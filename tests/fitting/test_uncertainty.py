@@ -112,9 +112,9 @@ def test_values_from_elsewhere_have_all_that_a_fit_has(misra1a):
     text = str(result.report())
     assert text.startswith("Least squares by a search of your own\nNo search was made here.\n")
     assert "238.94" in text
-    assert result.success
+    assert result.succeeded
     nowhere = mtk.fitting.FitResult.at(misra1a.objective, [np.nan, 1.0])
-    assert not nowhere.success
+    assert not nowhere.succeeded
     assert nowhere.failures == len(nowhere.failed_at) == 1
 
 

@@ -85,7 +85,7 @@ class Report:
             table.add_row(*map(Text, texts), style=style)
         parts: list[RenderableType] = [
             Text(s.title, style="bold"),
-            Text("; ".join(_how(s)), style="" if s.success else "red"),
+            Text("; ".join(_how(s)), style="" if s.succeeded else "red"),
             table,
             _rich_pairs([(name, statistic(x)) for name, x in s.statistics]),
         ]

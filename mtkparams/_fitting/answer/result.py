@@ -13,10 +13,11 @@ from jaxtyping import Array, Float
 
 from ..._parameters import Initial, MTKParameters
 from ..._problems import ODEProblem, remake
+from ..._results import RESULTS, succeeded
 from ...errors import KindError
 from ..objective.forward import Vector
 from ..objective.objective import Kind, Objective
-from ..search.loop import CONVERGED, MESSAGES, NO_SEARCH, PATIENCE, STEPS
+from ..search.loop import CONVERGED, NO_SEARCH, RESULT_OF
 from ..search.starts import StartTable
 from .bands import Band, bands
 from .estimate import Estimate, propagate, uncertainty
@@ -42,7 +43,8 @@ class FitResult(eqx.Module):
     - `start`: the values where it began, shape `(n,)`.
     - `evaluations`, `failures`: how often the objective was computed, and how often that failed;
       `failed_at`: the values of the first failures, shape `(few, n)`.
-    - `method`: what it is called; `code`, `message`: why it stopped.
+    - `method`: what it is called; `result`, `message`: why it stopped, one of `mtk.RESULTS` and
+      its text.
     - `seconds`: wall time, compilation included.
     - `starts`: of many starts a table of all, else `None`.
     - `objective`: the objective itself, with data and declarations.
@@ -118,9 +120,14 @@ class FitResult(eqx.Module):
         return self.objective.upper
 
     @property
+    def result(self) -> RESULTS:
+        """Why it stopped, one of `mtk.RESULTS`."""
+        return RESULT_OF[self.code]
+
+    @property
     def message(self) -> str:
         """Why it stopped, in words."""
-        return MESSAGES[self.code]
+        return RESULTS[self.result]
 
     @property
     def converged(self) -> bool:
@@ -128,10 +135,10 @@ class FitResult(eqx.Module):
         return self.code == CONVERGED
 
     @property
-    def success(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether it converged, made all its steps, or stopped because nothing improved; of `at`, whether
         the objective can be computed there."""
-        return self.code in (CONVERGED, STEPS, PATIENCE, NO_SEARCH) and bool(np.isfinite(self.loss))
+        return bool(succeeded(self.result)) and bool(np.isfinite(self.loss))
 
     @property
     def p(self) -> MTKParameters:

@@ -51,7 +51,7 @@ class Summary:
 
     title: str
     message: str
-    success: bool
+    succeeded: bool
     counts: tuple[tuple[str, int | float], ...]
     statistics: tuple[tuple[str, int | float], ...]
     rows: tuple[Row, ...]
@@ -78,7 +78,7 @@ def summarise(result: FitResult, errors: Uncertainty | None) -> Summary:
     return Summary(
         title=f"{kind[0].upper()}{kind[1:]} by {result.method}",
         message=result.message,
-        success=result.success,
+        succeeded=result.succeeded,
         counts=(
             *_starts(result),
             ("steps", int(np.size(result.losses))),

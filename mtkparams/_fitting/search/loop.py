@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..._problems import sharded
+from ..._results import RESULTS
 from .coordinates import Landscape
 
 # Why a run stopped. Numbers, so that they go through `vmap`.
@@ -18,16 +19,17 @@ RUNNING, CONVERGED, STEPS, START_FAILED, NO_STEP, PATIENCE, INTERRUPTED, STALLED
     9
 )
 
-MESSAGES = {
-    RUNNING: "It has not stopped.",
-    CONVERGED: "It converged.",
-    STEPS: "All steps are done.",
-    START_FAILED: "The objective cannot be computed at the start.",
-    NO_STEP: "No step leads to a place where the objective can be computed.",
-    PATIENCE: "The loss did not improve for as many steps as patience= allows.",
-    INTERRUPTED: "It was interrupted.",
-    NO_SEARCH: "No search was made here.",
-    STALLED: "The method found no better place, though its own test of convergence was not met.",
+# What they are for who reads a result.
+RESULT_OF = {
+    RUNNING: RESULTS.running,
+    CONVERGED: RESULTS.converged,
+    STEPS: RESULTS.steps_done,
+    START_FAILED: RESULTS.start_failed,
+    NO_STEP: RESULTS.no_step,
+    PATIENCE: RESULTS.patience_spent,
+    INTERRUPTED: RESULTS.interrupted,
+    NO_SEARCH: RESULTS.no_search,
+    STALLED: RESULTS.stalled,
 }
 
 # How many places of failed evaluations a run remembers: the first ones.

@@ -11,11 +11,12 @@ import scipy.stats
 from jaxtyping import Float, Int
 
 from ..._parameters import select
+from ..._results import RESULTS
 from ..._text import counted
 from ...errors import DeclarationError, KindError, ShapeError
 from ..objective.objective import Objective
 from ..options import Columns, Sampler, Starts
-from .loop import MESSAGES, START_FAILED, Run
+from .loop import RESULT_OF, START_FAILED, Run
 from .methods import stored_label
 
 # Bounds that span more than this are of a quantity whose order of magnitude is what is unknown.
@@ -154,7 +155,7 @@ class StartTable(eqx.Module):
                 "number": int(self.number[i]),
                 "loss": float(self.loss[i]),
                 "cluster": int(self.cluster[i]),
-                "message": MESSAGES[int(self.code[i])],
+                "message": RESULTS[RESULT_OF[int(self.code[i])]],
                 "evaluations": int(self.evaluations[i]),
                 "failures": int(self.failures[i]),
                 **dict(zip(self.labels, self.v[i].tolist(), strict=True)),
