@@ -14,7 +14,7 @@ import numpy as np
 import optimistix as optx
 from _interleave import header, run_times, table
 
-from mtkparams._blocks import analyse, solve_blocks
+from mtkparams._blocks import analyze, solve_blocks
 
 jax.config.update("jax_enable_x64", True)
 
@@ -75,7 +75,7 @@ def prepared(fn, n, label):
     def mark():
         marks.append(time.process_time())
 
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     mark()
     solve = lambda guess, p: solve_blocks(structure, fn, guess, p).u
     lowered = jax.jit(solve).lower(guess, p)

@@ -1,9 +1,9 @@
 """What reading names costs in a compiled function: `python benchmarks/reading.py`.
 
-Every name goes through an operation of its own, so that no reading is fused with its neighbour.
+Every name goes through an operation of its own, so that no reading is fused with its neighbor.
 Compared with slices of a flat vector, as one would write them by hand. Takes some minutes: XLA
 compiles 1,000 scalar operations and their gradient several times. On one core: XLA shares small
-operations out among its threads, and a busy neighbour stops one of them at random.
+operations out among its threads, and a busy neighbor stops one of them at random.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from _interleave import header
 
-from mtkparams._blocks import analyse, decompose, incidence
+from mtkparams._blocks import analyze, decompose, incidence
 
 N = 20_000
 
@@ -113,7 +113,7 @@ def main():
         new = lambda f=f: lambda *given: f(*given)
         traced, jaxpr = cpu(lambda u=u, p=p, new=new: jax.make_jaxpr(new())(u, p), 3)
         pattern, _ = cpu(lambda u=u, p=p, new=new: incidence(new(), u, p), 3)
-        whole, _ = cpu(lambda u=u, p=p, new=new: analyse(new(), u, p), 3)
+        whole, _ = cpu(lambda u=u, p=p, new=new: analyze(new(), u, p), 3)
         count = len(jaxpr.jaxpr.eqns)
         print(f"  {label:28} {n:8} {count:9} {traced:7.3f} {pattern:9.3f} {whole:7.3f}", flush=True)
 

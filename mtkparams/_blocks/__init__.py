@@ -14,7 +14,7 @@ from .solve.found import Found as Found
 from .solve.settings import Settings as Settings
 from .solve.sizes import sizes as sizes
 from .structure import Structure as Structure
-from .structure import analyse as analyse
+from .structure import analyze as analyze
 from .structure import incidence as incidence
 from .trace.graph import Graph as Graph
 from .trace.nodes import Op as Op

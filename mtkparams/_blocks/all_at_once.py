@@ -48,7 +48,7 @@ def least_squares(fn: Residual, guess: Array, args: PyTree, settings: Settings =
     left of every equation is within `settings.residual`, and has failed otherwise.
 
     With fewer: the solution nearest to the guess, in the sum of squares of `u - guess`, among its
-    neighbours. It depends on the guess, and so does its derivative.
+    neighbors. It depends on the guess, and so does its derivative.
     """
     tol = tolerances(settings, guess.dtype)
     m, n = jax.eval_shape(fn, guess, args).size, guess.size

@@ -54,7 +54,7 @@ def solve_blocks(
 
     **Arguments:**
 
-    - `structure`: of `fn`, as `analyse` gives it; square.
+    - `structure`: of `fn`, as `analyze` gives it; square.
     - `fn`: from unknowns `(n,)` and arguments to residuals `(n,)`. Everything that a derivative is
       wanted for comes through `args`.
     - `guess`: where the nonlinear blocks start, `(n,)`. The derivative with respect to it is zero.
@@ -110,7 +110,7 @@ def _check(structure: Structure, guess: Array, args: PyTree) -> None:
     if got != want:
         raise ShapeError(
             f"The structure is that of a residual whose unknowns and arguments have the shapes {want}, "
-            f"and these have {got}: analyse the residual with arguments of these shapes."
+            f"and these have {got}: analyze the residual with arguments of these shapes."
         )
 
 

@@ -20,7 +20,7 @@ from .trace.nodes import Sparse
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Structure:
-    """What `analyse` found. Static: equal to itself only, and hashable.
+    """What `analyze` found. Static: equal to itself only, and hashable.
 
     - `graph`: the element graph.
     - `incidence`: booleans `(m, n)`, in scipy's CSR form.
@@ -53,7 +53,7 @@ class Structure:
         return self.parts.blocks
 
 
-def analyse(
+def analyze(
     fn: Callable[[Array, PyTree], Array], u: ArrayLike | jax.ShapeDtypeStruct, args: PyTree
 ) -> Structure:
     """The structure of `fn(u, args)`: what depends on what, and the blocks to solve one by one.
@@ -74,10 +74,10 @@ def analyse(
     !!! Example
 
         >>> import jax.numpy as jnp
-        >>> from mtkparams._blocks import analyse
+        >>> from mtkparams._blocks import analyze
         >>> def residual(u, p):
         ...     return jnp.stack([u[0] ** 3 + u[0] - p * u[1], 2.0 * u[1] - p])
-        >>> structure = analyse(residual, jnp.zeros(2), jnp.ones(()))
+        >>> structure = analyze(residual, jnp.zeros(2), jnp.ones(()))
         >>> [(b.equations, b.unknowns, b.affine) for b in structure.blocks]
         [((1,), (1,), True), ((0,), (0,), False)]
     """
@@ -115,7 +115,7 @@ def incidence(
     what is multiplied by a constant zero does not. What passes through `stop_gradient` counts: the
     value depends on it, so that it has to be known first.
 
-    **Arguments:** as for `analyse`.
+    **Arguments:** as for `analyze`.
     """
     return graph_incidence(element_graph(fn, u, args))
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._blocks import Structure, analyse
+from .._blocks import Structure, analyze
 from .._model import Model, join
 from .._parameters import Caches, MTKParameters
 from ..errors import DeclarationError
@@ -128,12 +128,12 @@ def _new_plan(model: Model, conditions: Conditions, question: Question, args: An
     if not unknowns or not equations:
         return dataclasses.replace(first, rows=every[:0], left_over=every)
     v = jax.ShapeDtypeStruct((len(unknowns),), p.initials.dtype)
-    structure = analyse(first.determining, v, args)
+    structure = analyze(first.determining, v, args)
     reads = np.diff(structure.incidence.indptr) > 0
     if reads.all():
         return dataclasses.replace(first, structure=structure)
     fewer = dataclasses.replace(first, rows=every[reads], left_over=every[~reads])
-    structure = analyse(fewer.determining, v, args) if reads.any() else None
+    structure = analyze(fewer.determining, v, args) if reads.any() else None
     return dataclasses.replace(fewer, structure=structure)
 
 

@@ -208,7 +208,7 @@ def batch(p: T, values: Mapping[Any, Any]) -> T:
 
     The buffers that hold these names get a leading axis, the others stay as they are:
     `mtk.in_axes` tells `jax.vmap` which. Inside of `vmap`, `p.set` and `mtk.remake` do the same
-    for one member at a time, without an array for its neighbours in the buffer.
+    for one member at a time, without an array for its neighbors in the buffer.
 
     **Raises:** as `p.set`; `ShapeError` for values without members in front, or with different
     numbers of them.

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 def block_of(last, n=3):
     """The last block of a system whose first unknowns are known: u[0], u[1] = sin(p)."""
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     def residual(u, p):
         return jnp.concatenate([u[:2] - jnp.sin(p), jnp.atleast_1d(last(u, p))])
 
-    structure = analyse(residual, jnp.ones(n), jnp.ones(2))
+    structure = analyze(residual, jnp.ones(n), jnp.ones(2))
     assert len(structure.blocks) == 3
     return structure.blocks[2]
 
@@ -93,24 +93,24 @@ def test_explicit(last, coefficient):
 
 
 def test_affine_block_of_several():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     def residual(u, p):
         return jnp.concatenate(
             [(u[:1] ** 3 - p), (u[0] * jnp.ones((2, 2)) + jnp.eye(2)) @ u[1:] - p]
         )
 
-    first, second = analyse(residual, jnp.ones(3), jnp.ones(())).blocks
+    first, second = analyze(residual, jnp.ones(3), jnp.ones(())).blocks
     assert (first.affine, second.affine) == (False, True)
     assert second.unknowns == (1, 2)
     assert not second.explicit
 
 
 def test_bilinear_in_one_block_is_not_affine():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual = lambda u, p: jnp.stack([u[0] * u[1] - p, u[0] + u[1]])
-    (block,) = analyse(residual, jnp.ones(2), jnp.ones(())).blocks
+    (block,) = analyze(residual, jnp.ones(2), jnp.ones(())).blocks
     assert not block.affine
 
 
@@ -120,7 +120,7 @@ def test_bilinear_in_one_block_is_not_affine():
 )
 @settings(max_examples=12)
 def test_affine_blocks_have_no_curvature(names, seed):
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     rng = np.random.default_rng(seed)
     constants = jnp.asarray(rng.normal(size=functions.N))
@@ -131,7 +131,7 @@ def test_affine_blocks_have_no_curvature(names, seed):
             v = functions.PIECES[name](v, constants)
         return v + 3.0 * u
 
-    structure = analyse(f, jnp.zeros(functions.N), None)
+    structure = analyze(f, jnp.zeros(functions.N), None)
     affine = [b for b in structure.blocks if b.affine]
     if not affine:
         return

@@ -14,14 +14,14 @@ from scipy.sparse import csgraph
 
 
 def test_two_blocks_and_an_assignment():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     def residual(u, p):
         return jnp.stack(
             [u[0] ** 3 + u[0] - p * u[1], 2.0 * u[1] - p, u[2] - jnp.sin(u[0]), u[3] * u[1] - u[2]]
         )
 
-    blocks = analyse(residual, jnp.zeros(4), jnp.ones(())).blocks
+    blocks = analyze(residual, jnp.zeros(4), jnp.ones(())).blocks
     assert [b.equations for b in blocks] == [(1,), (0,), (2,), (3,)]
     assert [b.reads for b in blocks] == [(), (0,), (1,), (0, 2)]
     assert [b.level for b in blocks] == [0, 1, 2, 3]

@@ -58,7 +58,7 @@ def random_residual(u: Any, p: Any) -> Any:
 @functools.cache
 def random_run(n: int, mixed: bool, dtype: str, way: str) -> tuple[np.ndarray, dict[str, Any]]:
     """The status of all systems of a kind, from five guesses each."""
-    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyze, solve_blocks, solve_whole
 
     systems = drawn(n, mixed, HOW_MANY[n, mixed])
     p = {k: jnp.asarray(v, dtype) for k, v in systems.items()}
@@ -69,7 +69,7 @@ def random_run(n: int, mixed: bool, dtype: str, way: str) -> tuple[np.ndarray, d
         fn = lambda u, p: random_residual(
             u, {**p, "turn": np.eye(n, dtype=dtype), "mix": np.eye(n, dtype=dtype)}
         )
-    structure = analyse(fn, p["root"][0], first)
+    structure = analyze(fn, p["root"][0], first)
     assert len(structure.parts.blocks) == (1 if mixed else n)
     solve = functools.partial(solve_blocks, structure) if way == "blocks" else solve_whole
     run = lambda guess, p: solve(fn, guess, p, Settings(doubt=True)).status

@@ -108,14 +108,14 @@ DAILY = {("cusp", *WAYS[2]), ("two powers", *WAYS[0]), ("sum and product", *WAYS
 )
 def test_folds_are_singular_at_their_point_and_sound_away_from_it(name, dtype, way):
     """Against the exponent of the root's series in the distance (Puiseux), with which slopes must agree."""
-    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyze, solve_blocks, solve_whole
 
     residual, guess, point = CASES[name]
     guess, point = np.array(guess), np.array(point)
     eps = float(jnp.finfo(dtype).eps)
     starts = jnp.asarray([guess, point, *(point + eps**k * (guess - point) for k in NEAR)], dtype)
     start = jnp.zeros((), dtype)
-    structure = analyse(residual, starts[0], start)
+    structure = analyze(residual, starts[0], start)
     solve = functools.partial(solve_blocks, structure) if way == "blocks" else solve_whole
 
     @jax.jit

@@ -26,21 +26,21 @@ def chain(n):
 
 
 def test_blocks_of_a_chain():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual, p = chain(5)
-    blocks = analyse(residual, jnp.ones(15), p).blocks
+    blocks = analyze(residual, jnp.ones(15), p).blocks
     assert [b.unknowns for b in blocks] == [(3 * k, 3 * k + 1, 3 * k + 2) for k in range(5)]
     assert [b.reads for b in blocks] == [(), (0,), (1,), (2,), (3,)]
 
 
 @pytest.mark.parametrize("k", [0, 1, 4])
 def test_a_slice_is_enough_to_compute_a_block(k):
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual, p = chain(5)
     u = np.random.default_rng(0).uniform(0.5, 1.5, 15)
-    structure = analyse(residual, u, p)
+    structure = analyze(residual, u, p)
     graph, block = structure.graph, structure.blocks[k]
     nodes = graph.needed(graph.residual[list(block.equations)])
     mine = structure.owner[nodes] == k
@@ -63,10 +63,10 @@ def test_a_slice_is_enough_to_compute_a_block(k):
 
 
 def test_nodes_come_after_their_operands():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual, p = chain(3)
-    graph = analyse(residual, jnp.ones(9), p).graph
+    graph = analyze(residual, jnp.ones(9), p).graph
     owner = np.repeat(np.arange(graph.size), np.diff(graph.ptr))
     assert (graph.depth[graph.edges] < graph.depth[owner]).all()
     for number, op in enumerate(graph.ops):
@@ -78,43 +78,43 @@ def test_nodes_come_after_their_operands():
 
 
 def test_equal_operations_have_equal_keys():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual = lambda u, p: jnp.stack([jnp.sin(x) * 2.0 - x**2 for x in u])
-    ops = analyse(residual, jnp.ones(5), None).graph.ops
+    ops = analyze(residual, jnp.ones(5), None).graph.ops
     assert len(ops) == 20
     assert len({op.key for op in ops}) == 4
 
 
 @pytest.mark.parametrize("n", [10, 1000])
 def test_work_goes_with_the_equations_not_with_the_elements(n):
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     residual, p = chain(n)
-    assert len(analyse(residual, jnp.ones(3 * n), p).graph.ops) == 16
+    assert len(analyze(residual, jnp.ones(3 * n), p).graph.ops) == 16
 
 
 def test_constant_zeros_of_a_large_matrix_cost_nothing():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     n = 1500
     matrix = jnp.asarray(np.eye(n) - 0.5 * np.eye(n, k=-1))
-    structure = analyse(lambda u, p: matrix @ u - p, jnp.ones(n), jnp.ones(()))
+    structure = analyze(lambda u, p: matrix @ u - p, jnp.ones(n), jnp.ones(()))
     assert structure.incidence.nnz == 2 * n - 1
     assert structure.graph.ptr[-1] < 10 * n
     assert all(b.explicit for b in structure.blocks)
 
 
 def test_dense_product_above_the_table_is_taken_as_a_whole():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
     from mtkparams._blocks.trace.rules import products
 
     residual = lambda u, p: ((u.reshape(3, 2) @ p) @ u.reshape(2, 3)).ravel()[:6]
-    small = analyse(residual, jnp.ones(6), jnp.ones((2, 2)))
+    small = analyze(residual, jnp.ones(6), jnp.ones((2, 2)))
     before = products.TABLE
     products.TABLE = 4
     try:
-        large = analyse(residual, jnp.ones(6), jnp.ones((2, 2)))
+        large = analyze(residual, jnp.ones(6), jnp.ones((2, 2)))
     finally:
         products.TABLE = before
     assert {op.kind for op in large.graph.ops} == {"whole"}
@@ -122,13 +122,13 @@ def test_dense_product_above_the_table_is_taken_as_a_whole():
 
 
 def test_what_is_closed_over_while_traced_is_no_constant():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     seen = []
 
     @jax.jit
     def run(k):
-        seen.append(analyse(lambda u, p: k * u - p, jnp.ones(2), jnp.ones(())))
+        seen.append(analyze(lambda u, p: k * u - p, jnp.ones(2), jnp.ones(())))
         return k
 
     run(jnp.zeros(()))

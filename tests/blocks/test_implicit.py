@@ -20,11 +20,11 @@ SLOPE = [0.3662747126234618, 0.3100659003292309, 0.7325494252469236]
 
 @pytest.fixture(params=["blocks", "whole residual", "all at once"], scope="module")
 def found(request):
-    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyze, solve_blocks, solve_whole
 
     if request.param == "all at once":
         return lambda p: solve_whole(cubic, jnp.array(GUESS), p)
-    structure = analyse(cubic, jnp.array(GUESS), jnp.array(P))
+    structure = analyze(cubic, jnp.array(GUESS), jnp.array(P))
     settings = Settings(sliced=request.param == "blocks")
     return lambda p: solve_blocks(structure, cubic, jnp.array(GUESS), p, settings)
 
@@ -80,10 +80,10 @@ def mixed(u, args):
 
 
 def test_arguments_without_derivatives():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     args = {"order": jnp.array(2), "flag": jnp.array(True), "table": jnp.array([3.0, 0.0, 2.0])}
-    structure = analyse(mixed, jnp.ones(2), args)
+    structure = analyze(mixed, jnp.ones(2), args)
     found = lambda args: solve_blocks(structure, mixed, jnp.ones(2), args).u
 
     def slope(table):
@@ -107,20 +107,20 @@ def test_arguments_without_derivatives():
 
 @pytest.mark.slow
 def test_the_guess_of_a_determined_system_does_not_matter():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
-    structure = analyse(cubic, jnp.array(GUESS), jnp.array(P))
+    structure = analyze(cubic, jnp.array(GUESS), jnp.array(P))
     found = lambda guess: solve_blocks(structure, cubic, guess, jnp.array(P)).u
     slope = jax.jit(lambda g: (jax.jacfwd(found)(g), jax.jacrev(found)(g)))(jnp.array(GUESS))
     np.testing.assert_array_equal(slope, np.zeros((2, 2, 2)))
 
 
 def test_a_residual_that_closes_over_what_is_differentiated_raises():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     def through(b):
         fn = lambda u, p: jnp.stack([u[0] - b * p, u[1] ** 3 - u[0]])
-        structure = analyse(fn, jnp.ones(2), jnp.ones(()))
+        structure = analyze(fn, jnp.ones(2), jnp.ones(()))
         return solve_blocks(structure, fn, jnp.ones(2), jnp.ones(())).u.sum()
 
     with pytest.raises(jax.errors.UnexpectedTracerError):

@@ -86,14 +86,14 @@ def test_parameters_are_traced():
 
 
 def test_mutable_arrays_of_the_residual_itself():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     def residual(u, p):
         ref = jax.new_ref(jnp.zeros(2))
         ref[...] = u * p
         return ref[...]
 
-    structure = analyse(residual, jnp.ones(2), jnp.ones(()))
+    structure = analyze(residual, jnp.ones(2), jnp.ones(()))
     assert structure.incidence.toarray().all()
     assert not structure.blocks[0].affine
 
@@ -122,7 +122,7 @@ def test_inside_of_jit():
 def test_unknown_primitive_is_dense_and_named():
     from jax.extend.core import Primitive
 
-    from mtkparams._blocks import analyse, incidence
+    from mtkparams._blocks import analyze, incidence
     from mtkparams.errors import StructureWarning
 
     odd = Primitive("odd_one")
@@ -133,17 +133,17 @@ def test_unknown_primitive_is_dense_and_named():
     assert len(record) == 1
     assert pattern.tolist() == [[True, True, False], [True, True, False], [False, False, True]]
     with pytest.warns(StructureWarning):
-        assert analyse(residual, jnp.ones(3), None).opaque == ("odd_one",)
+        assert analyze(residual, jnp.ones(3), None).opaque == ("odd_one",)
 
 
 def test_callback_is_dense_without_a_warning():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     def residual(u, p):
         like = jax.ShapeDtypeStruct((2,), u.dtype)
         return jnp.concatenate([jax.pure_callback(np.sin, like, u[:2]), u[2:]])
 
-    structure = analyse(residual, jnp.ones(3), None)
+    structure = analyze(residual, jnp.ones(3), None)
     assert structure.opaque == ("pure_callback",)
     assert structure.incidence.toarray().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
 
@@ -168,17 +168,17 @@ def test_callback_is_dense_without_a_warning():
 )
 def test_what_is_no_vector(residual, u, error, text):
     from mtkparams import errors
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
     with pytest.raises(getattr(errors, error)) as caught:
-        analyse(residual, u, None)
+        analyze(residual, u, None)
     assert text in str(caught.value)
 
 
 def test_sizes_of_zero():
-    from mtkparams._blocks import analyse
+    from mtkparams._blocks import analyze
 
-    structure = analyse(lambda u, p: u * p, jnp.ones(0), jnp.ones(()))
+    structure = analyze(lambda u, p: u * p, jnp.ones(0), jnp.ones(()))
     assert structure.incidence.shape == (0, 0)
     assert structure.blocks == ()
     assert structure.parts.is_square

@@ -44,7 +44,7 @@ def test_more_equations_than_unknowns(over):
     np.testing.assert_allclose(forward, want, atol=1e-14)
     np.testing.assert_allclose(backward, want, atol=1e-14)
 
-    # The second derivative looks at systems that do not hold: scipy minimises those. Differences
+    # The second derivative looks at systems that do not hold: scipy minimizes those. Differences
     # of its minima with h = 1e-2 have a truncation of about 1e-5.
     def minimum(q):
         residual = lambda u: np.asarray(too_many(u, q))

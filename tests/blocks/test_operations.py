@@ -233,12 +233,12 @@ def system(names: Iterable[str]) -> tuple[Callable[[Any, Any], Any], np.ndarray]
 @pytest.mark.slow
 @pytest.mark.parametrize("names", GROUPS, ids=lambda g: g[0])
 def test_operations_in_sound_equations(names):
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
     fn, root = system(names)
     p = jnp.asarray(POINT)
     guess = jnp.asarray(root * np.random.default_rng(0).uniform(0.98, 1.02, root.size))
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     # JAX goes forward only through loops whose length is not known.
     backward = "while" not in equations(fn, guess, p)
 

@@ -45,10 +45,10 @@ def arrays(args):
 
 @pytest.mark.slow
 def test_programs_and_whole_residual_agree():
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
     guess, args = jnp.full(6, 0.3), arrays(ARGS)
-    structure = analyse(varied, guess, args)
+    structure = analyze(varied, guess, args)
     assert len(structure.blocks) == 5
 
     def solved(sliced, k, table):
@@ -81,7 +81,7 @@ def inside(jaxpr):
 
 
 def test_costly_parts_are_outside_of_every_iteration():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     costly = jax.lax.erf_inv  # a primitive that nothing else here uses
 
@@ -97,7 +97,7 @@ def test_costly_parts_are_outside_of_every_iteration():
         )
 
     guess, p = jnp.ones(3), jnp.array(0.7)
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     found = lambda p: solve_blocks(structure, fn, guess, p)
     traced = jax.make_jaxpr(found)(p)
     depths = [depth for eqn, depth in inside(traced.jaxpr) if eqn.primitive.name == "erf_inv"]
@@ -115,7 +115,7 @@ def test_costly_parts_are_outside_of_every_iteration():
         heavy = jax.pure_callback(counted, shape, u[0], vmap_method="sequential")
         return jnp.stack([u[0] ** 3 + u[0] - p, u[1] ** 3 + u[1] - heavy, u[2] ** 3 - heavy])
 
-    structure = analyse(counting, guess, p)
+    structure = analyze(counting, guess, p)
     assert len(structure.blocks) == 3
     got = jax.jit(lambda p: solve_blocks(structure, counting, guess, p))(p)
     got.u.block_until_ready()
@@ -144,11 +144,11 @@ def chain(n):
 
 @pytest.mark.slow
 def test_a_program_does_not_grow_with_the_number_of_blocks():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     def count(n):
         fn, guess, p = chain(n), jnp.full(3 * n, 0.5), jnp.array([0.3, 0.7, 0.2])
-        structure = analyse(fn, guess, p)
+        structure = analyze(fn, guess, p)
         assert len(structure.blocks) == n
         total = lambda p: solve_blocks(structure, fn, guess, p).u.sum()
         traced = jax.make_jaxpr(jax.value_and_grad(total))(p)
@@ -161,11 +161,11 @@ def test_a_program_does_not_grow_with_the_number_of_blocks():
 @pytest.mark.slow
 @pytest.mark.parametrize("sliced", [True, False])
 def test_a_long_chain_is_solved(sliced):
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
     n = 20
     fn, guess, p = chain(n), jnp.full(3 * n, 0.5), jnp.array([0.3, 0.7, 0.2])
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     found = lambda p: solve_blocks(structure, fn, guess, p, Settings(sliced=sliced)).u
     u, forward, backward = jax.jit(
         lambda p: (found(p), jax.jacfwd(found)(p), jax.jacrev(found)(p))
@@ -179,7 +179,7 @@ def test_a_long_chain_is_solved(sliced):
 
 @pytest.mark.slow
 def test_many_different_blocks_share_an_iteration():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     functions = [jnp.sin, jnp.tanh, jnp.arctan, jnp.exp, jnp.cos, jnp.sinh, jnp.log1p, jnp.square]
 
@@ -189,7 +189,7 @@ def test_many_different_blocks_share_an_iteration():
         return jnp.stack(rows)
 
     guess, p = jnp.ones(9), jnp.array(1.3)
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     assert len(structure.blocks) == 9
     found = lambda p: solve_blocks(structure, fn, guess, p).u
     traced = jax.make_jaxpr(found)(p)
@@ -241,10 +241,10 @@ def hubs(u, p):
     ],
 )
 def test_systems_of_many_shapes(fn, n, p, blocks):
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     guess, p = jnp.full(n, 0.4), jnp.asarray(p)
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     assert len(structure.blocks) == blocks
     found = lambda p: solve_blocks(structure, fn, guess, p)
     got, forward, backward = jax.jit(
@@ -265,14 +265,14 @@ def test_systems_of_many_shapes(fn, n, p, blocks):
 
 @pytest.mark.slow
 def test_second_derivatives_through_what_blocks_leave_behind():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     def fn(u, p):
         left = loop(u[0])
         return jnp.stack([u[0] ** 3 + u[0] - p[0], u[1] + p[1] * jnp.sin(left + u[1]) - left])
 
     guess, p = jnp.ones(2), np.array([0.9, 0.3])
-    structure = analyse(fn, guess, jnp.asarray(p))
+    structure = analyze(fn, guess, jnp.asarray(p))
     total = lambda p: jnp.sum(solve_blocks(structure, fn, guess, p).u ** 2)
     both = jax.jit(lambda p: (jax.grad(total)(p), jax.jacfwd(jax.grad(total))(p)))
     h = 1e-3
@@ -286,21 +286,21 @@ def test_second_derivatives_through_what_blocks_leave_behind():
 
 
 def test_other_shapes_than_analysed_are_refused():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
     from mtkparams.errors import ShapeError
 
-    structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
+    structure = analyze(scalars, jnp.ones(12), jnp.ones(3))
     with pytest.raises(ShapeError, match=r"shapes \[\(12,\), \(3,\)\], and these have"):
         solve_blocks(structure, scalars, jnp.ones(12), jnp.ones(4))
     over = lambda u, p: jnp.concatenate([u - p, u[:1] + p[:1]])
     with pytest.raises(ShapeError, match="4 equations cannot be solved for 3 unknowns"):
-        solve_blocks(analyse(over, jnp.ones(3), jnp.ones(3)), over, jnp.ones(3), jnp.ones(3))
+        solve_blocks(analyze(over, jnp.ones(3), jnp.ones(3)), over, jnp.ones(3), jnp.ones(3))
 
 
 def test_another_precision_than_analysed_is_solved_by_the_residual():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
-    structure = analyse(scalars, jnp.ones(12), jnp.ones(3))
+    structure = analyze(scalars, jnp.ones(12), jnp.ones(3))
     guess, p = jnp.ones(12, jnp.float32), jnp.array([0.4, 0.8, 1.1], jnp.float32)
     found = jax.jit(lambda p: solve_blocks(structure, scalars, guess, p))(p)
     assert found.u.dtype == jnp.float32
@@ -309,7 +309,7 @@ def test_another_precision_than_analysed_is_solved_by_the_residual():
 
 @pytest.mark.slow
 def test_kinds_in_no_order_take_turns():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
     from mtkparams._blocks.programs.equations import ProgramPlan
 
     sizes = [1, 2, 1, 1, 2, 2, 1, 2, 1, 1, 1, 2, 2, 1, 2]
@@ -324,7 +324,7 @@ def test_kinds_in_no_order_take_turns():
         return jnp.concatenate(rows)
 
     guess, p = jnp.ones(sum(sizes)), jnp.array(1.2)
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     assert len(structure.blocks) == len(sizes)
     # Written one after the other these would be fourteen iterations; a choice between two serves.
     assert ProgramPlan(structure).schedule.runs is None

@@ -12,12 +12,12 @@ import pytest
 @pytest.fixture(params=["programs", "whole"], scope="module")
 def solver(request):
     """From a residual and examples of its inputs to a solve with the residual's structure."""
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
     settings = Settings(sliced=request.param == "programs")
 
     def made(fn, u, args):
-        structure = analyse(fn, u, args)
+        structure = analyze(fn, u, args)
         return jax.jit(lambda guess, args: solve_blocks(structure, fn, guess, args, settings))
 
     return made
@@ -166,12 +166,12 @@ def test_unknowns_of_very_different_size(solver):
 
 @pytest.mark.parametrize("distance", [0.0, 1e-8])
 def test_two_unknowns_at_a_double_root(distance):
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     # u1 + u2 = 2, u1 u2 = p: the roots 1 +- sqrt(1 - p) meet at p = 1.
     fn = lambda u, p: jnp.stack([u[0] + u[1] - 2, u[0] * u[1] - p, u[2] - u[0]])
     guess, p = jnp.array([3.0, 0.2, 0.0]), jnp.array(1 - distance)
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     found = jax.jit(lambda p: solve_blocks(structure, fn, guess, p))
     slope = jax.jacfwd(lambda p: found(p).u)(p)
     if distance:
@@ -194,10 +194,10 @@ def test_a_singular_affine_block_has_failed_whether_it_has_solutions_or_not(solv
 
 
 def test_single_precision():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     guess, p = jnp.zeros(8, jnp.float32), jnp.ones((), jnp.float32)
-    structure = analyse(eight, guess, p)
+    structure = analyze(eight, guess, p)
     found = jax.jit(lambda p: solve_blocks(structure, eight, guess, p))(p)
     assert found.u.dtype == jnp.float32
     assert found.status.max() == 0
@@ -207,10 +207,10 @@ def test_single_precision():
 
 @pytest.mark.slow
 def test_a_hard_member_of_a_batch_leaves_the_others_alone():
-    from mtkparams._blocks import analyse, solve_blocks
+    from mtkparams._blocks import analyze, solve_blocks
 
     guess = jnp.ones(4)
-    structure = analyse(failing, guess, jnp.ones(3))
+    structure = analyze(failing, guess, jnp.ones(3))
     found = lambda p: solve_blocks(structure, failing, guess, p)
     # The second has no root in its second block, the last a double root in its first.
     p = jnp.array([[4.0, -1.0, 4.0], [4.0, 1.0, 4.0], [9.0, -4.0, 9.0], [0.0, -4.0, 9.0]])

@@ -67,7 +67,7 @@ def check(kind, solve, single=False):
 
 def solver(kind, way):
     """From a guess and parameters to unknowns, and the status of each block."""
-    from mtkparams._blocks import Settings, analyse, solve_blocks, solve_whole
+    from mtkparams._blocks import Settings, analyze, solve_blocks, solve_whole
 
     fn = sound.traced(kind)
     if way == "other order":
@@ -78,7 +78,7 @@ def solver(kind, way):
         if way == "all at once":
             found = solve_whole(fn, guess, p, settings)
         else:
-            found = solve_blocks(analyse(fn, guess, p), fn, guess, p, settings)
+            found = solve_blocks(analyze(fn, guess, p), fn, guess, p, settings)
         return found.u, found.status
 
     return solve
@@ -86,7 +86,7 @@ def solver(kind, way):
 
 def reordered(kind, fn):
     """Unknowns and equations declared in another order."""
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
     n = sum(len(columns) for _, columns in kind.blocks)
     random = np.random.default_rng(n)
@@ -94,7 +94,7 @@ def reordered(kind, fn):
     other = lambda u, p: fn(u[np.argsort(unknowns)], p)[equations]
 
     def solve(guess, p):
-        structure = analyse(other, guess, p)
+        structure = analyze(other, guess, p)
         found = solve_blocks(structure, other, guess[unknowns], p, Settings(doubt=True))
         return found.u[np.argsort(unknowns)], found.status
 

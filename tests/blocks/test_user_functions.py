@@ -11,9 +11,9 @@ from speed.counts import equations
 
 
 def solver(fn, guess, p, **settings):
-    from mtkparams._blocks import Settings, analyse, solve_blocks
+    from mtkparams._blocks import Settings, analyze, solve_blocks
 
-    structure = analyse(fn, guess, p)
+    structure = analyze(fn, guess, p)
     return lambda p: solve_blocks(structure, fn, guess, p, Settings(doubt=True, **settings))
 
 

@@ -247,10 +247,10 @@ def test_errors(bowl):
     with pytest.raises(UnknownNameError, match="No 'L-BFGS' among .* 'L-BFGS-B'"):
         mtk.fitting.minimise(loss, p, method="L-BFGS")
     with pytest.raises(
-        KindError, match="trf minimises sums of squares, and this objective is a loss"
+        KindError, match="trf minimizes sums of squares, and this objective is a loss"
     ):
         mtk.fitting.minimise(loss, p, method="trf")
-    with pytest.raises(KindError, match="GaussNewton minimises sums of squares"):
+    with pytest.raises(KindError, match="GaussNewton minimizes sums of squares"):
         mtk.fitting.minimise(loss, p, method=optx.GaussNewton(1e-6, 1e-6))
     with pytest.raises(KindError, match="'BFGS' of scipy keeps no bounds. Use coordinates='free'"):
         mtk.fitting.minimise(loss, p, method="BFGS", coordinates="natural")

@@ -106,8 +106,8 @@ def test_one_analysis_for_all_values(monkeypatch):
     plan = importlib.import_module("mtkparams._initialization.plan")
 
     analyses = []
-    real = plan.analyse
-    monkeypatch.setattr(plan, "analyse", lambda *a: analyses.append(1) or real(*a))
+    real = plan.analyze
+    monkeypatch.setattr(plan, "analyze", lambda *a: analyses.append(1) or real(*a))
     system = cubic_chain()
     problem = mtk.remake(mtk.ODEProblem(system), {"x": lambda p: p.b / 2})  # its own conditions
     for b in (2.0, 2.5):

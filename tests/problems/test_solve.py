@@ -211,7 +211,7 @@ def test_old_solution_is_untouched():
             r"mtk.solve has no option 'savat'. Did you mean 'saveat'\?",
         ),
         ({"thro": False}, errors.UnknownOptionError, r"Did you mean 'throw'"),
-        ({"colour": 1}, TypeError, "no option 'colour'. Its options are saveat, rtol, .*throw"),
+        ({"color": 1}, TypeError, "no option 'color'. Its options are saveat, rtol, .*throw"),
         (
             {"adjoint": 3, "tolerance": 1e-3},
             errors.UnknownOptionError,

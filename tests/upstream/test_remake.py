@@ -1,4 +1,4 @@
-"""Cases of SciMLBase's `test/downstream/modelingtoolkit_remake.jl` and of its neighbours.
+"""Cases of SciMLBase's `test/downstream/modelingtoolkit_remake.jl` and of its neighbors.
 
 Left out, with the reason: `use_defaults=true` (a value that the system gives as a function is a rule,
 and followed at each read); values that are functions of the time at the start.

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, PyTree
 
 from ..structure import Structure
-from .coloured import Coloured
+from .colored import Colored
 from .implicit import Residual
 from .newton import Equations
 from .schedule import Schedule, bucket, schedule
@@ -29,8 +29,8 @@ class WholePlan(Plan):
         self.schedule = schedule(n, blocks, keys, [(size, 0) for size in sizes])
         self.affine = tuple(bool(blocks[kind.blocks[0, 0]].affine) for kind in self.schedule.kinds)
         self.caches = np.zeros(0, int)
-        self.coloured = Coloured(structure.incidence)
-        self.places = _entry_places(self.schedule, self.coloured.row, self.coloured.column)
+        self.colored = Colored(structure.incidence)
+        self.places = _entry_places(self.schedule, self.colored.row, self.colored.column)
 
     def equations(
         self, fn: Residual, args: PyTree, guess: Array, sized: bool = False
@@ -98,7 +98,7 @@ class WholeEquations(Blocks):
     def factors(self, z: Array, usable: Bool[Array, " slots"]) -> Factors:
         plan = self.plan.schedule
         _, push = jax.linearize(lambda u: self.fn(u, self.args), z[plan.place_of])
-        entries = self.plan.coloured.entries(push, z.dtype)
+        entries = self.plan.colored.entries(push, z.dtype)
         padded = jnp.concatenate([entries, jnp.array([0, 1], z.dtype)])
         parts = []
         for diagonal, beside, source in self.plan.places:

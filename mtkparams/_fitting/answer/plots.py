@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .profile import Profile
     from .result import FitResult
 
-# Okabe and Ito (2008): colours that colour-blind readers tell apart.
+# Okabe and Ito (2008): colors that color-blind readers tell apart.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK = "#333333"
 

@@ -25,7 +25,7 @@ from .of_file import OfFile
 from .plots import correlation_matrix, data_and_curves, loss_trace, waterfall
 from .profile import Profiles, profile
 from .report import Report
-from .summary import Summary, summarise
+from .summary import Summary, summarize
 from .uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class FitResult(eqx.Module):
         target = self.objective.target
         if isinstance(target, OfFile):
             return target.summary
-        return summarise(self, None if self.kind == "loss" else self.uncertainty)
+        return summarize(self, None if self.kind == "loss" else self.uncertainty)
 
     def report(self, least: float = 0.5) -> Report:
         """Values with errors, how good the fit is and why it stopped, to be printed or shown.
@@ -275,7 +275,7 @@ class FitResult(eqx.Module):
     def plot(self, level: float = 0.95) -> Figure:
         """The data and the fitted curves with confidence bands, and the residuals below: model minus data.
 
-        A column of panels for each data column; conditions have colours.
+        A column of panels for each data column; conditions have colors.
 
         **Arguments:**
 
@@ -292,7 +292,7 @@ class FitResult(eqx.Module):
         return loss_trace(self.losses)
 
     def plot_correlation(self) -> Figure:
-        """A picture of the correlations of the fitted values, a matrix of colours and numbers."""
+        """A picture of the correlations of the fitted values, a matrix of colors and numbers."""
         return correlation_matrix(self.correlation, self.labels)
 
     def plot_waterfall(self) -> Figure:

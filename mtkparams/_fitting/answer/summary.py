@@ -66,7 +66,7 @@ _KINDS = {
 }
 
 
-def summarise(result: FitResult, errors: Uncertainty | None) -> Summary:
+def summarize(result: FitResult, errors: Uncertainty | None) -> Summary:
     """The summary of a fit.
 
     **Arguments:**

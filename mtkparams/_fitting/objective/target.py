@@ -19,7 +19,7 @@ class AbstractTarget(eqx.Module):
 
     @abc.abstractmethod
     def loss(self, v: Array, forward: bool) -> Array:
-        """What is to be minimised, without priors; NaN where it failed."""
+        """What is to be minimized, without priors; NaN where it failed."""
 
     def residuals(self, v: Array, forward: bool) -> Array:
         """Weighted residuals, shape `(residuals,)`."""

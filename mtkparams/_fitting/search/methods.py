@@ -80,7 +80,7 @@ def _needs_residuals(name: str, objective: Objective) -> None:
             "loss": "a loss",
         }[objective.kind]
         raise KindError(
-            f"{name} minimises sums of squares, and this objective is {why}. Use optimistix.BFGS, "
+            f"{name} minimizes sums of squares, and this objective is {why}. Use optimistix.BFGS, "
             "'L-BFGS-B', or a transformation of optax."
         )
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from ..._blocks import Found, Part, Settings, Structure, analyse, solve_blocks, solve_whole
+from ..._blocks import Found, Part, Settings, Structure, analyze, solve_blocks, solve_whole
 from ..._model import Model, join
 from ..._parameters import MTKParameters
 from ...errors import HigherIndexError
@@ -210,7 +210,7 @@ def _constraint(
     x, z = (jax.ShapeDtypeStruct((n,), dtype) for n in model.sizes)
     names = tuple(_names(model))
     whole = Constraint(model, None, (model.algebraic,), np.ones(algebraic, bool))
-    structure = analyse(whole.residual, z, (t, x, p))
+    structure = analyze(whole.residual, z, (t, x, p))
     if not structure.parts.is_square:
         raise _higher_index(model, structure.parts.over, structure.parts.under, t, p)
     branches = np.zeros(algebraic, bool)

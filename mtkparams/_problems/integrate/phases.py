@@ -114,7 +114,7 @@ class _Stiff(diffrax.Kvaerno5):
 
     Those would wait for their first step for ever. As long as any member does, diffrax computes the
     first stage of all anew from the unknowns, where it is the last one of the step before: less
-    accurately, by much in a stiff problem, and a member's values would depend on its neighbours.
+    accurately, by much in a stiff problem, and a member's values would depend on its neighbors.
     """
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Any, args: Any) -> Any:

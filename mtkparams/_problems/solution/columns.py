@@ -47,7 +47,7 @@ class Column:
 
 def columns(solution: Any, spec: Any) -> list[Column]:
     """The quantities that `spec` names: a name, a list of names, or `{label: name or function}`."""
-    asked = _labelled(spec)
+    asked = _labeled(spec)
     lead = solution.ts.ndim - 1
     times = solution.ts.shape[-1]
     values = solution[asked]
@@ -70,19 +70,19 @@ def columns(solution: Any, spec: Any) -> list[Column]:
     return shown
 
 
-def _labelled(spec: Any) -> dict[str, Any]:
+def _labeled(spec: Any) -> dict[str, Any]:
     if isinstance(spec, str | Initial) or callable(spec):
         spec = [spec]
     if isinstance(spec, Mapping):
         return {str(label): leaf for label, leaf in spec.items()}
-    labelled = {}
+    labeled = {}
     for leaf in spec:
         if not is_name(leaf):
             raise KindError(
                 f"An expression needs a label here: {{'label': f}}, got {leaf!r} in a list of names."
             )
-        labelled[plain(leaf)] = leaf
-    return labelled
+        labeled[plain(leaf)] = leaf
+    return labeled
 
 
 def _about(solution: Any, leaf: Any) -> tuple[str | None, str | None]:
