@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -94,7 +95,7 @@ def test_series(solution):
     [0, -1, slice(1, None), [2, 0], np.array([True, False, True]), [[0, 1], [1, 2]]],
     ids=str,
 )
-def test_times_by_number(solution, at):
+def test_times_by_number(solution, at: Any):
     x, y, xy, a = getsym(solution, ["x", "y", "xy", "a"])(solution, at)
     at = np.asarray(at) if isinstance(at, list) else at
     np.testing.assert_array_equal(x, np.asarray(solution["x"])[at])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend import core
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-# jax 0.12 has one class where 0.10 has two, and some calls hold a jaxpr without constants.
+# jax 0.12 has one class where 0.10 has two, and exports this name no more, though it is still there.
+ClosedJaxpr: TypeAlias = core.ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
+# Some calls hold a jaxpr without constants.
 Closed: TypeAlias = ClosedJaxpr | Jaxpr
 Atom: TypeAlias = Var | Literal
 

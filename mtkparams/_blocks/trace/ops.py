@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend import core
 
-from .jaxprs import aval
+from .jaxprs import ClosedJaxpr, aval
 from .nodes import DType, Ids, Nodes, Op
 
 
@@ -140,7 +140,7 @@ def alone(eqn: core.JaxprEqn) -> Callable[..., list[Any]]:
         effects=eqn.effects,
         debug_info=_debug_info(),
     )
-    return core.jaxpr_as_fun(core.ClosedJaxpr(jaxpr, ()))
+    return core.jaxpr_as_fun(ClosedJaxpr(jaxpr, ()))
 
 
 @functools.cache
