@@ -6,8 +6,9 @@ import warnings
 
 import numpy as np
 
+from .._text import quoted
 from ..errors import ExtraEquationsError, ExtraUnknownsError, StructureError, UnderdeterminedWarning
-from .listing import listed, named
+from .listing import named
 from .plan import Plan
 
 
@@ -22,8 +23,8 @@ def check_determined(plan: Plan, fully_determined: bool | None) -> None:
     over, under = surplus(plan), undetermined(plan)
     if over and under:
         raise StructureError(
-            f"The equations {listed(over)} are too many for the unknowns in them, while too few "
-            f"determine {listed(under)}. Drop one of the former, or a value given there; give a value "
+            f"The equations {quoted(over)} are too many for the unknowns in them, while too few "
+            f"determine {quoted(under)}. Drop one of the former, or a value given there; give a value "
             "to one of the latter, or an equation in mtk.System(initial_equations=).",
             over,
             under,
@@ -32,7 +33,7 @@ def check_determined(plan: Plan, fully_determined: bool | None) -> None:
         extra = over or named(plan.equations, plan.left_over)
         raise ExtraEquationsError(
             f"There are more equations ({len(plan.equations)}) than values to find "
-            f"({len(plan.unknowns)}): {listed(extra)} are too many together. Drop one of them, or take "
+            f"({len(plan.unknowns)}): {quoted(extra)} are too many together. Drop one of them, or take "
             "a value away with mtk.UNSET.",
             extra,
         )
@@ -40,7 +41,7 @@ def check_determined(plan: Plan, fully_determined: bool | None) -> None:
         return
     text = (
         f"There are fewer equations ({len(plan.rows)}) than values to find ({len(plan.unknowns)}): "
-        f"{listed(under)} are not determined. "
+        f"{quoted(under)} are not determined. "
     )
     if fully_determined:
         cure = "Give a value to one of them, or an equation in mtk.System(initial_equations=)."
@@ -80,7 +81,7 @@ def _refuse_undetermined(plan: Plan) -> None:
     lost = named(plan.unknowns, np.nonzero(~read)[0])
     if lost:
         raise ExtraUnknownsError(
-            f"Nothing determines {listed(lost)}: no equation at the start reads "
+            f"Nothing determines {quoted(lost)}: no equation at the start reads "
             f"{'it' if len(lost) == 1 else 'them'}. Give a value, which a guess is not, or an equation "
             "in mtk.System(initial_equations=).",
             (),

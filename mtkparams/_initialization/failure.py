@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._failure import raise_where
+from .._text import quoted
 from ..errors import InitializationError
 from .find import Start
-from .listing import NamedBlock, listed, named
+from .listing import NamedBlock, named
 from .plan import Plan
 
 # One text for each block goes into a compiled program; of more blocks only the kind of failure.
@@ -76,11 +77,11 @@ def _texts(start: Start) -> list[str]:
 def _text(plan: Plan, number: int, listing: NamedBlock, kind: int) -> str:
     equations, unknowns = listing.equations, listing.unknowns
     what = "The initialization" if plan.question in ("start", "algebraic") else "The solve"
-    block = f"block {number} (equations {listed(equations)}; unknowns {listed(unknowns)})"
+    block = f"block {number} (equations {quoted(equations)}; unknowns {quoted(unknowns)})"
     if kind == _FAILED and len(equations) > len(unknowns):
         return (
-            f"{what} found no values that fulfil all of {listed(equations)}: these are more equations "
-            f"than the unknowns in them ({listed(unknowns)}). Take a value away with mtk.UNSET, or "
+            f"{what} found no values that fulfil all of {quoted(equations)}: these are more equations "
+            f"than the unknowns in them ({quoted(unknowns)}). Take a value away with mtk.UNSET, or "
             "correct what they read."
         )
     if kind == _FAILED and listing.kind != "affine":
@@ -93,7 +94,7 @@ def _text(plan: Plan, number: int, listing: NamedBlock, kind: int) -> str:
         "found a root with a singular Jacobian" if kind == _SINGULAR else "met a singular matrix"
     )
     sense = ", where a derivative has no meaning" if kind == _SINGULAR else ""
-    return f"{what} {cause} in {block}{sense}. {why.format(unknowns=listed(unknowns))}"
+    return f"{what} {cause} in {block}{sense}. {why.format(unknowns=quoted(unknowns))}"
 
 
 def _inconsistent(plan: Plan, equations: tuple[str, ...]) -> str:
@@ -102,7 +103,7 @@ def _inconsistent(plan: Plan, equations: tuple[str, ...]) -> str:
         if plan.question == "check"
         else "Take one of the values that they read away with mtk.UNSET, so that it is found, or correct it."
     )
-    return f"The values given contradict {listed(equations)}. {cure}"
+    return f"The values given contradict {quoted(equations)}. {cure}"
 
 
 def _with_values(start: Start) -> str:
@@ -123,9 +124,9 @@ def _with_values(start: Start) -> str:
     text += f" It started from {', '.join(values)} and left a residual of {residual:.3g}."
     waiting = np.nonzero(status == 2)[0].tolist()
     rest = [name for b in waiting for name in blocks[b].unknowns]
-    text += f" Not solved because of that: {listed(rest)}." if rest else ""
+    text += f" Not solved because of that: {quoted(rest)}." if rest else ""
     rest = [name for b in np.nonzero(status == 4)[0].tolist() for name in blocks[b].unknowns]
-    text += f" Without a derivative because of that: {listed(rest)}." if rest else ""
+    text += f" Without a derivative because of that: {quoted(rest)}." if rest else ""
     return text
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from .plan import Plan
 
-_SHOWN = 6
-
 
 @dataclasses.dataclass(frozen=True)
 class NamedBlock:
@@ -50,13 +48,6 @@ def listing(plan: Plan, whole: bool = False) -> tuple[NamedBlock, ...]:
         )
         for block in plan.structure.blocks
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a message: the first few, and how many more."""
-    names = tuple(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
 
 
 def named(names: tuple[str, ...], at: Iterable[int] | np.ndarray) -> tuple[str, ...]:

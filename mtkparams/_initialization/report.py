@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 from jax.core import Tracer
 
-from .._text import counted
+from .._text import counted, quoted, text_table
 from .find import Start
-from .listing import NamedBlock, listed, named, short
+from .listing import NamedBlock, named, short
 
 _STATUS = ("solved", "failed", "waits for a failed one", "singular", "reads a singular one")
 # By how bad it is, the least first.
@@ -90,7 +90,7 @@ class Report:
         if self.blocks:
             lines += _table(self.blocks)
         if self.violated:
-            lines.append(f"Contradicted by what is given: {listed(self.violated)}.")
+            lines.append(f"Contradicted by what is given: {quoted(self.violated)}.")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -108,10 +108,7 @@ class Report:
 def _table(blocks: tuple[BlockReport, ...]) -> list[str]:
     head = ("", "unknowns", "equations", "kind", "status", "iterations", "residual", "condition")
     rows = [head, *map(_row, blocks[:_ROWS])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines = text_table(rows)
     failed = [b.number for b in blocks[_ROWS:] if b.status != "solved"]
     if len(blocks) > _ROWS:
         lines.append(f"... and {len(blocks) - _ROWS} more blocks, {len(failed)} of them not solved")

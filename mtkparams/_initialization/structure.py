@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from .._text import counted
+from .._text import counted, quoted, text_table
 from .determined import surplus, undetermined
-from .listing import NamedBlock, listed, listing, named, short
+from .listing import NamedBlock, listing, named, short
 from .plan import Plan
 
 _ROWS = 60
@@ -77,11 +77,11 @@ class BlockStructure:
         if self.blocks:
             lines += self._table()
         if self.too_many:
-            lines.append(f"Equations that are too many together: {listed(self.too_many)}.")
+            lines.append(f"Equations that are too many together: {quoted(self.too_many)}.")
         if self.undetermined:
-            lines.append(f"Unknowns that too few equations determine: {listed(self.undetermined)}.")
+            lines.append(f"Unknowns that too few equations determine: {quoted(self.undetermined)}.")
         if self.only_checked:
-            lines.append(f"Equations that are only checked: {listed(self.only_checked)}.")
+            lines.append(f"Equations that are only checked: {quoted(self.only_checked)}.")
         if self.opaque:
             lines.append(f"Taken to depend on everything: {', '.join(self.opaque)}.")
         return "\n".join(lines)
@@ -94,8 +94,7 @@ class BlockStructure:
             reads = ", ".join(map(str, block.reads))
             names = (short(block.unknowns), short(block.equations))
             rows.append((str(number), *names, block.kind, reads))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines = text_table(rows)
         if len(self.blocks) > _ROWS:
             lines.append(f"... and {len(self.blocks) - _ROWS} more blocks")
         return lines

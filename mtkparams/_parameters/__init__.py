@@ -1,6 +1,5 @@
 """What a parameter object is: portions, names and places, vectors out of it and back."""
 
-from .._text import width as width
 from .batches import batch_by_name as batch_by_name
 from .batches import in_axes as in_axes
 from .batches import is_list as is_list
@@ -72,7 +71,6 @@ from .parts import filter_spec as filter_spec
 from .parts import param_labels as param_labels
 from .parts import partition as partition
 from .show.short import short_bounds as short_bounds
-from .show.short import short_number as short_number
 from .vectors import canonicalize as canonicalize
 from .vectors import hasportion as hasportion
 from .vectors import labels as labels

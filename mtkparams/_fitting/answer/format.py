@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..._text import number
+
 # Digits of an error. Two are usual in print; a third lets errors be compared.
 _DIGITS = 3
 
@@ -38,11 +40,6 @@ def percent(value: float, error: float) -> str:
         return ""
     part = 100 * abs(error / value)
     return f"{part:.2g} %" if part < 99.5 else f"{part:.0f} %" if part < 1e6 else f"{part:.1e} %"
-
-
-def number(x: float) -> str:
-    """Six significant digits."""
-    return f"{x:.6g}"
 
 
 def statistic(x: int | float) -> str:

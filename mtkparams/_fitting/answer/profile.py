@@ -13,6 +13,7 @@ from jaxtyping import Array
 from scipy import stats
 
 from ..._parameters import Initial, plain
+from ..._text import text_table
 from ...errors import KindError, unknown_name
 from ..objective.objective import Objective
 from .estimate import curvature
@@ -96,11 +97,7 @@ class Profiles(eqx.Module, Mapping):
             sides = zip(("lower end", "upper end"), profile.reasons, strict=True)
             notes = "; ".join(f"{side} {reason}" for side, reason in sides if reason)
             rows.append((label, low, high, notes))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {d}".rstrip()
-            for a, b, c, d in rows
-        ]
+        lines = text_table(rows, right=(1, 2))
         if self.better is not None:
             lines.append("A better fit was met on the way: fit again from `better`.")
         return "\n".join(lines)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..._parameters import width
-from ..._text import counted
-from .format import number, pair, percent, seconds, statistic
+from ..._text import counted, html_cell, html_table, number, ruled, text_table
+from .format import pair, percent, seconds, statistic
 from .summary import Row, Summary
 
 if TYPE_CHECKING:
@@ -34,17 +33,13 @@ class Report:
         """The report in plain text."""
         s = self.summary
         cells, numbers = _table(s)
-        widths = [max(width(text) for text in column) for column in zip(*cells, strict=True)]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        table = [_line(row, widths, numbers) for row in cells]
-        lines = [s.title, *_how(s), "", rule, table[0], rule, *table[1:], rule, ""]
-        names = max((width(name) for name, _ in s.statistics), default=0)
-        lines += [f"{_padded(name, names)}  {statistic(x)}" for name, x in s.statistics]
+        right = {i for i, is_number in enumerate(numbers) if is_number}
+        lines = [s.title, *_how(s), "", *ruled(text_table(cells, right)), ""]
+        lines += text_table([(name, statistic(x)) for name, x in s.statistics])
         pairs = self._pairs()
         if pairs:
             lines += ["", f"correlations of at least {self.least:g}"]
-            longest = max(width(names) for names, _ in pairs)
-            lines += [f"  {_padded(names, longest)}  {text}" for names, text in pairs]
+            lines += [f"  {line}" for line in text_table(pairs)]
         if s.notes:
             lines += ["", "notes", *(f"  - {note}" for note in s.notes)]
         return "\n".join(line.rstrip() for line in lines)
@@ -55,11 +50,9 @@ class Report:
         """The report for a notebook."""
         s = self.summary
         (header, *cells), numbers = _table(s)
-        head = "".join(f'<th style="text-align: left">{escape(text)}</th>' for text in header)
-        rows = "".join(f"<tr>{_html_row(row, numbers)}</tr>" for row in cells)
         parts = [
             f"<p><b>{escape(s.title)}</b><br>{escape('; '.join(_how(s)))}</p>",
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
+            html_table(header, [_html_row(row, numbers) for row in cells]),
             _html_pairs("statistics", [(name, statistic(x)) for name, x in s.statistics]),
         ]
         pairs = self._pairs()
@@ -137,32 +130,17 @@ def _table(s: Summary) -> tuple[list[tuple[str, ...]], list[bool]]:
     return rows, [i in _NUMBERS for i in filled]
 
 
-def _line(row: tuple[str, ...], widths: list[int], numbers: list[bool]) -> str:
-    return "  ".join(
-        " " * (w - width(text)) + text if is_number else _padded(text, w)
-        for text, w, is_number in zip(row, widths, numbers, strict=True)
-    )
-
-
-def _padded(text: str, columns: int) -> str:
-    return text + " " * (columns - width(text))
-
-
-def _html_row(cells: tuple[str, ...], numbers: list[bool]) -> str:
-    return "".join(
-        f'<td style="text-align: {"right" if is_number else "left"}; white-space: nowrap">'
-        f"{escape(text)}</td>"
-        for text, is_number in zip(cells, numbers, strict=True)
-    )
+def _html_row(cells: tuple[str, ...], numbers: list[bool]) -> list[str]:
+    sides = ("right" if is_number else "left" for is_number in numbers)
+    return [
+        html_cell(text, f"text-align: {side}; white-space: nowrap")
+        for text, side in zip(cells, sides, strict=True)
+    ]
 
 
 def _html_pairs(title: str, pairs: list[tuple[str, str]]) -> str:
-    rows = "".join(
-        f'<tr><td style="text-align: left">{escape(a)}</td><td style="text-align: right">'
-        f"{escape(b)}</td></tr>"
-        for a, b in pairs
-    )
-    return f"<details open><summary>{escape(title)}</summary><table>{rows}</table></details>"
+    table = html_table((), [(html_cell(a), html_cell(b, "text-align: right")) for a, b in pairs])
+    return f"<details open><summary>{escape(title)}</summary>{table}</details>"
 
 
 def _rich_pairs(pairs: list[tuple[str, str]]) -> RenderableType:

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..._parameters import Initials, Tunable, describe, short_bounds, short_number
+from ..._parameters import Initials, Tunable, describe, short_bounds
+from ..._text import number
 from ..objective.objective import Objective
 from .estimate import propagate
 from .uncertainty import Uncertainty
@@ -209,7 +210,7 @@ def _failures(result: FitResult) -> list[str]:
     shown = []
     for where in result.failed_at[:3]:
         values = zip(result.labels, where.tolist(), strict=True)
-        shown.append(", ".join(f"{name} = {short_number(x)}" for name, x in values))
+        shown.append(", ".join(f"{name} = {number(x)}" for name, x in values))
     count = result.failures
     times = "once" if count == 1 else f"{count} times"
     more = "; ..." if count > len(shown) else ""

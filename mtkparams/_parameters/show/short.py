@@ -16,7 +16,6 @@ from .contents import Shaped, dtype_name, has_value, is_array, is_key
 MANY = 6  # entries up to which an array is written out
 LONG = 40  # characters of text inside of a table
 
-short_number = number  # under the name that other chapters know
 
 _PREFIXES = {"float": "f", "int": "i", "uint": "u", "complex": "c", "bfloat": "bf"}
 

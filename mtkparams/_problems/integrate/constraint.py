@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool
 from ..._blocks import Found, Part, Settings, Structure, analyze, solve_blocks, solve_whole
 from ..._model import Model, join
 from ..._parameters import MTKParameters
+from ..._text import quoted
 from ...errors import HigherIndexError
 
 
@@ -239,10 +240,9 @@ def _higher_index(
     unknowns = _names(model)
     surplus = tuple(dict.fromkeys(equations[i] for part in over for i in part.equations))
     lost = tuple(dict.fromkeys(unknowns[i] for part in under for i in part.unknowns))
-    few = lambda names: ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
     return HigherIndexError(
-        f"The algebraic equations {few(surplus)} are more than the algebraic unknowns in them: they constrain "
-        f"differential unknowns, and nothing determines {few(lost)}. This is a system of higher index, "
+        f"The algebraic equations {quoted(surplus)} are more than the algebraic unknowns in them: they constrain "
+        f"differential unknowns, and nothing determines {quoted(lost)}. This is a system of higher index, "
         "and mtk.solve integrates index 1. Replace an equation by its time derivative (as often as it "
         "takes for the missing unknown to appear in it), and give initial values that fulfil both.",
         surplus,

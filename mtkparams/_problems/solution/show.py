@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..._text import counted
+from ..._text import counted, text_table
 
 _ROWS = 20
 
@@ -21,10 +21,8 @@ def show(solution: Any) -> str:
     lines = [["", "unit", "start", "end", "least", "greatest"]]
     for name in names[:_ROWS]:
         lines += _rows(solution, name)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     more = [f"and {len(names) - _ROWS} more"] if len(names) > _ROWS else []
-    return "\n".join([_header(solution), *table, *more])
+    return "\n".join([_header(solution), *text_table(lines), *more])
 
 
 def _rows(solution: Any, name: str) -> list[list[str]]:
