@@ -262,7 +262,7 @@ def test_wrong_algorithms():
         jaxtyping.config.update("jaxtyping_disable", False)
     # Not found by the name of a default: the call says which option it does not have.
     with pytest.raises(
-        errors.UnknownOptionError, match="no option 'max_step'. Did you mean max_st"
+        errors.UnknownOptionError, match="no option 'max_step'. Did you mean 'max_steps'"
     ):
         mtk.initialize(problem(), max_step=3)  # pyright: ignore[reportCallIssue]
 
