@@ -62,8 +62,10 @@ class RESULTS(eqx.Enumeration):
     interrupted = "It was interrupted."
     internal_error = "The solver failed for a reason that has no name here."
 
+    __names__ = tuple(name for name in [*vars()] if not name.startswith("_"))
 
-NAMES: tuple[str, ...] = tuple(RESULTS._name_to_item)
+
+NAMES: tuple[str, ...] = RESULTS.__names__
 
 
 _WORKED = np.array(

@@ -73,6 +73,15 @@ def test_every_cause_of_diffrax_has_one():
     ]
 
 
+def test_names_are_in_the_order_of_their_numbers():
+    assert len(NAMES) == len(mtk.RESULTS)
+    assert [int(number(getattr(mtk.RESULTS, name))) for name in NAMES] == list(range(len(NAMES)))
+    worked = [name for name in NAMES if bool(succeeded(getattr(mtk.RESULTS, name)))]
+    assert worked == [
+        "successful", "event_occurred", "converged", "steps_done", "patience_spent", "no_search",
+    ]  # fmt: skip
+
+
 def test_choices_are_traced_and_batched():
     good = jnp.array([True, False])
     choice = lambda good: choose(good, mtk.RESULTS.event_occurred, mtk.RESULTS.singular)
