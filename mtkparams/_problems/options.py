@@ -114,7 +114,8 @@ def check_nonlinear(solver: Solver, options: Mapping[str, object]) -> None:
     for name in options:
         if name in SolveOptions.__annotations__ and name not in RootOptions.__annotations__:
             raise UnknownOptionError(
-                f"mtk.solve(..., {name}=...): a nonlinear problem takes {names} and throw: it has no times."
+                f"mtk.solve has no option {name!r} for a nonlinear problem, which has no times: its "
+                f"options are {names} and throw."
             )
     if isinstance(options.get("atol"), Mapping):
         raise KindError("atol= of a nonlinear problem is one number.")
