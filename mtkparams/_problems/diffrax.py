@@ -49,7 +49,6 @@ def to_diffrax(problem: ODEProblem | Initialization) -> DiffraxArguments:
         !!! Example
 
             >>> import diffrax
-    import equinox as eqx
             >>> import mtkparams as mtk
             >>> decay = mtk.System(
             ...     parameters={"k": 0.5},
