@@ -36,30 +36,30 @@ class DiffraxArguments(NamedTuple):
 def to_diffrax(problem: ODEProblem | Initialization) -> DiffraxArguments:
     """The arguments with which you call `diffrax.diffeqsolve` on a problem yourself.
 
-        **Arguments:**
+    **Arguments:**
 
-        - `problem`: the problem, or what `mtk.initialize` made of it; all its unknowns have derivatives.
-          What is not given at the start is found first.
+    - `problem`: the problem, or what `mtk.initialize` made of it; all its unknowns have derivatives.
+      What is not given at the start is found first.
 
-        **Returns:** a tuple `(term, t0, t1, y0, args)`. `mtk.from_diffrax(problem, solution)` reads by name
-        what `diffeqsolve` gave.
+    **Returns:** a tuple `(term, t0, t1, y0, args)`. `mtk.from_diffrax(problem, solution)` reads by name
+    what `diffeqsolve` gave.
 
-        **Raises:** `DeclarationError` for a system with algebraic equations.
+    **Raises:** `DeclarationError` for a system with algebraic equations.
 
-        !!! Example
+    !!! Example
 
-            >>> import diffrax
-            >>> import mtkparams as mtk
-            >>> decay = mtk.System(
-            ...     parameters={"k": 0.5},
-            ...     unknowns={"x": 1.0},
-            ...     derivatives=lambda t, u, p: {"x": -p.k * u.x},
-            ... )
-            >>> problem = mtk.ODEProblem(decay, {}, (0.0, 2.0))
-            >>> term, t0, t1, y0, args = mtk.to_diffrax(problem)
-            >>> solution = diffrax.diffeqsolve(term, diffrax.Tsit5(), t0, t1, 0.1, y0, args)
-            >>> round(float(mtk.from_diffrax(problem, solution)["x"][-1]), 4)
-            0.3679
+        >>> import diffrax
+        >>> import mtkparams as mtk
+        >>> decay = mtk.System(
+        ...     parameters={"k": 0.5},
+        ...     unknowns={"x": 1.0},
+        ...     derivatives=lambda t, u, p: {"x": -p.k * u.x},
+        ... )
+        >>> problem = mtk.ODEProblem(decay, {}, (0.0, 2.0))
+        >>> term, t0, t1, y0, args = mtk.to_diffrax(problem)
+        >>> solution = diffrax.diffeqsolve(term, diffrax.Tsit5(), t0, t1, 0.1, y0, args)
+        >>> round(float(mtk.from_diffrax(problem, solution)["x"][-1]), 4)
+        0.3679
     """
     problem = _started(problem, "to_diffrax")
     model = problem.model
