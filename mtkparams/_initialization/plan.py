@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from .._blocks import Structure, analyze
 from .._model import Model, join
-from .._parameters import Caches, MTKParameters
+from .._parameters import Caches, Initial, MTKParameters
 from ..errors import DeclarationError
 from .conditions import Conditions
 from .slots import Slots, entry_names, shown
@@ -160,12 +160,12 @@ def _asked(
         return conditions.free
     if question == "algebraic":
         for n in model.algebraic:
-            if p.index.entries[f"Initial({n})"].bind is not None:
+            if p.index.entries[str(Initial(n))].bind is not None:
                 raise DeclarationError(
                     f"The start of {n!r} is dependent on other values, so mtk.BrownFullBasicInit cannot "
                     "find it. Take the function away with mtk.UNSET, or use mtk.OverrideInit."
                 )
-        return {f"Initial({n})": np.ones(_shape(model, n), bool) for n in model.algebraic}
+        return {str(Initial(n)): np.ones(_shape(model, n), bool) for n in model.algebraic}
     if question == "root":
         return {n: mask for n, mask in conditions.free.items() if n == shown(n)}
     return {}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._parameters import Index, MTKParameters, Portion, put, take
+from .._parameters import Index, MTKParameters, Portion, put, take, unknown_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Slots:
 
 def shown(name: str) -> str:
     """A stored name as its user knows it: `"Initial(x)"` is `"x"`."""
-    return name[len("Initial(") : -1] if name.startswith("Initial(") else name
+    return unknown_of(name) or name
 
 
 def entry_names(name: str, shape: tuple[int, ...]) -> list[str]:

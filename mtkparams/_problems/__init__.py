@@ -21,4 +21,3 @@ from .solution.solution import Solution as Solution
 from .solve import solve as solve
 from .structure import structure as structure
 from .values import UNSET as UNSET
-from .values import stored_name as stored_name

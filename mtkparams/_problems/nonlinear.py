@@ -21,13 +21,13 @@ from .._initialization import (
     raise_failure,
 )
 from .._model import Model, Parameter, System, flatten, model_of, read_at
-from .._parameters import MTKParameters, own_copy
+from .._parameters import Initial, MTKParameters, own_copy, stored_name, unknown_of
 from .._results import RESULTS, succeeded
 from ..errors import DeclarationError, KindError
 from .each import depth_of, of_each_member
 from .initialize import initialize, without_parameters
 from .problem import ODEProblem
-from .values import given_and_found, put_guesses, put_values, stored_name
+from .values import given_and_found, put_guesses, put_values
 
 
 class NonlinearProblem(eqx.Module):
@@ -115,7 +115,7 @@ class NonlinearProblem(eqx.Module):
             raise KindError(
                 f"A steady state is of an mtk.ODEProblem, got {type(problem).__name__}."
             )
-        if any(not name.startswith("Initial(") for name in problem.conditions.free):
+        if any(unknown_of(name) is None for name in problem.conditions.free):
             problem = initialize(problem).problem
         new = object.__new__(NonlinearProblem)
         fields = (problem.p, problem.t0, problem.model, problem.conditions, "steady")
@@ -135,7 +135,7 @@ class NonlinearProblem(eqx.Module):
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values."""
-        parameters = (name for name in self.p.names() if not name.startswith("Initial("))
+        parameters = (name for name in self.p.names() if unknown_of(name) is None)
         return (*parameters, *self.model.states.names())
 
     def __repr__(self) -> str:
@@ -211,7 +211,7 @@ def apart(
     values: Mapping[Any, Any], unknowns: tuple[str, ...]
 ) -> tuple[dict[Any, Any], dict[str, Any]]:
     """Values of parameters, and those of unknowns, from which a search starts."""
-    names = {f"Initial({name})": name for name in unknowns}
+    names = {str(Initial(name)): name for name in unknowns}
     stored = {key: stored_name(key, unknowns) for key in values}
     return (
         {key: value for key, value in values.items() if stored[key] not in names},
@@ -221,7 +221,7 @@ def apart(
 
 def _searched(name: str, declared: Parameter) -> Parameter:
     """A declaration whose initial value, if it has one, is where the search starts."""
-    if not name.startswith("Initial("):
+    if unknown_of(name) is None:
         return declared
     start = declared.default if declared.guess is None else declared.guess
     start = declared.bind if start is None else start

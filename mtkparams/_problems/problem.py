@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from .._initialization import Conditions
 from .._model import Model, System, model_of, read_at, stand_in
-from .._parameters import Initial, MTKParameters
+from .._parameters import Initial, MTKParameters, unknown_of
 from ..errors import DeclarationError, KindError
 from .each import depth_of, of_each_member
 from .values import given_and_found, place_values
@@ -100,7 +100,7 @@ class ODEProblem(eqx.Module):
 
     def names(self) -> tuple[str, ...]:
         """All names: parameters, unknowns and observed values."""
-        parameters = (name for name in self.p.names() if not name.startswith("Initial("))
+        parameters = (name for name in self.p.names() if unknown_of(name) is None)
         return (*parameters, *self.model.states.names())
 
     def __repr__(self) -> str:

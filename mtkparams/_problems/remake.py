@@ -10,11 +10,11 @@ import equinox as eqx
 
 from .._initialization import Conditions
 from .._model import SOLVE, Parameter, check_start
-from .._parameters import MTKParameters, batch_by_name, fresh, split_index
+from .._parameters import MTKParameters, batch_by_name, fresh, split_index, stored_name, unknown_of
 from ..errors import KindError, UnknownNameError, unknown_name
 from .nonlinear import NonlinearProblem, apart
 from .problem import ODEProblem, times
-from .values import UNSET, given_and_found, positions, put_guesses, put_values, stored_name
+from .values import UNSET, given_and_found, positions, put_guesses, put_values
 
 # A problem of either kind.
 P = TypeVar("P", ODEProblem, NonlinearProblem)
@@ -128,7 +128,7 @@ def _set(problem: ODEProblem | NonlinearProblem, values: Mapping[str, Any]) -> M
         # Among parameters alone no unknown is near to a misspelt one.
         if error.name is None or error.name in problem.p:
             raise
-        known = [n for n in problem.p if not n.startswith("Initial(")]
+        known = [n for n in problem.p if unknown_of(n) is None]
         raise unknown_name(
             str(error.name), [*known, *problem.model.unknowns], "the parameters and unknowns"
         ) from None
@@ -173,14 +173,14 @@ def _declarations(problem: ODEProblem | NonlinearProblem) -> dict[str, Parameter
             declared[name] = Parameter(bind=entry.bind, **about)
         elif name in conditions.free:
             declaration = Parameter(**about) if declaration.bind is not None else declaration
-            missing = None if name.startswith("Initial(") else SOLVE
+            missing = None if unknown_of(name) is not None else SOLVE
             guess = conditions.rules.get(name, p[name])
             declared[name] = dataclasses.replace(declaration, default=missing, guess=guess)
         elif declaration.bind is not None:
             declared[name] = Parameter(p[name], **about)
         else:
             declared[name] = dataclasses.replace(declaration, default=p[name])
-            if name.startswith("Initial(") and declaration.guess is None:
+            if unknown_of(name) is not None and declaration.guess is None:
                 declared[name] = dataclasses.replace(declared[name], guess=p[name])
     return declared
 

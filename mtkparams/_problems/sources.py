@@ -8,7 +8,7 @@ from typing import Any
 import equinox as eqx
 
 from .._lookup import Names, Spec, is_eager, names_of, parameters_of, read_all, written
-from .._parameters import Lens, MTKParameters, Name, lens_of, own_copy, plain, split_index
+from .._parameters import Initial, Lens, MTKParameters, Name, lens_of, own_copy, plain, split_index
 from ..errors import DeclarationError, KindError
 from .initialize import Initialization
 from .nonlinear import NonlinearProblem, NonlinearSolution
@@ -105,7 +105,7 @@ def _(provider: NonlinearProblem | NonlinearSolution, spec: object, at: object) 
 def _(holder: NonlinearProblem) -> Lens:
     t = own_copy(holder.t)
     put = lambda p: eqx.tree_at(lambda q: (q.p, q.t), holder, (p, t))
-    return Lens(holder.p, _given(holder, {f"Initial({n})" for n in holder.model.unknowns}), put)
+    return Lens(holder.p, _given(holder, {str(Initial(n)) for n in holder.model.unknowns}), put)
 
 
 @names_of.register(Initialization)

@@ -12,7 +12,16 @@ import numpy as np
 
 from .._initialization import Conditions
 from .._model import SOLVE, Flat, Parameter, System, at_start, flatten, parameters
-from .._parameters import Caches, MTKParameters, Name, part_of, plain, split_index
+from .._parameters import (
+    Caches,
+    Initial,
+    MTKParameters,
+    part_of,
+    plain,
+    split_index,
+    stored_name,
+    unknown_of,
+)
 from ..errors import (
     BoundParameterError,
     DeclarationError,
@@ -52,7 +61,7 @@ def put_guesses(
     for key, guess in guesses.items():
         name = stored_name(key, unknowns)
         if name not in declared:
-            parameters = [n for n in declared if not n.startswith("Initial(")]
+            parameters = [n for n in declared if unknown_of(n) is None]
             raise unknown_name(plain(key), [*unknowns, *parameters], "the unknowns and parameters")
         if declared[name].bind is None:
             rule = _is_rule(guess, declared[name])
@@ -84,7 +93,7 @@ def put_values(
         placed.add(name)
         if name in declared:
             bound = declared if system is None else system
-            if bound[name].bind is not None and not name.startswith("Initial("):
+            if bound[name].bind is not None and unknown_of(name) is None:
                 raise BoundParameterError(
                     f"{name!r} is a dependent parameter (bind=): its value follows from what it "
                     "reads. Give a value to that."
@@ -98,25 +107,15 @@ def put_values(
             )
         inside = [known for known in declared if name.startswith(known)]
         if base not in declared and not inside:
-            parameters = [n for n in declared if not n.startswith("Initial(")]
+            parameters = [n for n in declared if unknown_of(n) is None]
             raise unknown_name(plain(key), [*parameters, *unknowns], "the parameters and unknowns")
         entries[name] = value
     return declared, entries
 
 
-def stored_name(key: Name, unknowns: tuple[str, ...]) -> str:
-    """The name of the parameter that holds what `key` names: `"x"` is `"Initial(x)"`."""
-    name = plain(key)
-    split = split_index(name)
-    base, rest = (split[0], name[len(split[0]) :]) if split else (name, "")
-    if name in unknowns:
-        return f"Initial({name})"
-    return f"Initial({base}){rest}" if base in unknowns else name
-
-
 def _with(name: str, declared: Parameter, value: Any, unknowns: tuple[str, ...]) -> Parameter:
     about: dict[str, Any] = {"unit": declared.unit, "description": declared.description}
-    is_unknown = name.startswith("Initial(")
+    is_unknown = unknown_of(name) is not None
     if value is UNSET or value is None or (value is SOLVE and is_unknown):
         if declared.bind is not None:
             return Parameter(None, **about)
@@ -230,7 +229,7 @@ def positions(p: MTKParameters, name: str) -> np.ndarray:
 def _is_free(name: str, declared: Parameter) -> bool:
     if declared.bind is not None:
         return False
-    return declared.default is SOLVE or (declared.default is None and name.startswith("Initial("))
+    return declared.default is SOLVE or (declared.default is None and unknown_of(name) is not None)
 
 
 def _filled(name: str, declared: Parameter) -> Parameter:
@@ -243,9 +242,9 @@ def _filled(name: str, declared: Parameter) -> Parameter:
 def _refuse_missing(missing: list[str], algebraic: Callable[[], tuple[str, ...]]) -> None:
     if not missing:
         return
-    parameters = [name for name in missing if not name.startswith("Initial(")]
+    parameters = [name for name in missing if unknown_of(name) is None]
     without_derivative = algebraic() if len(parameters) < len(missing) else ()
-    unknowns = [n for n in without_derivative if f"Initial({n})" in missing]
+    unknowns = [n for n in without_derivative if str(Initial(n)) in missing]
     if parameters:
         raise MissingGuessError(
             f"No guess for {', '.join(map(repr, parameters))}, which mtk.SOLVE says to find. Give "

@@ -273,6 +273,20 @@ def test_an_initial_value_is_named_by_its_unknown(decay, data, solve):
     assert float(value[mtk.Initial("x")]) == 3.0
 
 
+def test_an_entry_of_an_initial_value_is_named_by_its_unknown(solve):
+    system = mtk.System(
+        parameters={"k": 1.0},
+        unknowns={"x": [1.0, 2.0]},
+        derivatives=lambda t, u, p: {"x": -p.k * u.x},
+    )
+    problem = mtk.ODEProblem(system, {}, (0.0, 1.0))
+    data = {"t": [0.5, 1.0], "x": np.ones((2, 2))}
+    one = objective(problem, data, free=["x[1]", "k"], **solve)
+    assert one.labels == ("Initial(x)[1]", "k")
+    value = one.parameters([3.0, 0.5])
+    np.testing.assert_array_equal(value[mtk.Initial("x")], [1.0, 3.0])
+
+
 def test_no_retrace_for_new_data(decay, data, solve):
     traces = []
 

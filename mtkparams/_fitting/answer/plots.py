@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._parameters import Initial
 from ..._text import counted
 from ...errors import KindError
 
@@ -134,7 +135,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _with_unit(result: FitResult, name: str) -> str:
-    entry = result.p.index.entries.get(f"Initial({name})")
+    entry = result.p.index.entries.get(str(Initial(name)))
     unit = entry.about.unit if entry is not None else None
     return f"{name} ({unit})" if unit else name
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..._parameters import Initials, Tunable, describe, short_bounds
+from ..._parameters import Initial, Initials, Tunable, describe, short_bounds
 from ..._text import number
 from ..objective.objective import Objective
 from .estimate import propagate
@@ -166,7 +166,7 @@ def _other_rows(result: FitResult, errors: Uncertainty | None) -> list[Row]:
     # What an algebraic unknown has here is a guess, which no fit moves.
     experiments = getattr(result.objective.target, "experiments", ())
     free |= {
-        f"Initial({n})" for experiment in experiments for n in experiment.problem.model.algebraic
+        str(Initial(n)) for experiment in experiments for n in experiment.problem.model.algebraic
     }
     rows = []
     for row in describe(result.p):

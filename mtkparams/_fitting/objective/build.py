@@ -12,8 +12,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from ..._model import read_at
-from ..._parameters import Initial, plain
-from ..._problems import ODEProblem, remake, stored_name
+from ..._parameters import Initial, plain, stored_name
+from ..._problems import ODEProblem, remake
 from ...errors import DataError, KindError, UnknownNameError, unknown_name
 from .experiment import Experiment, SolveSettings, Spec
 from .likelihood import Layout, OfData, Series

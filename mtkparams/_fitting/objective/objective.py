@@ -368,7 +368,7 @@ def _names(free: Free, p: MTKParameters, problem: ODEProblem | None) -> tuple[Po
             continue
         name = plain(item)
         unknown = problem is not None and name.split("[")[0] in problem.model.states
-        names.append(f"Initial({name})" if unknown and name not in p else name)
+        names.append(str(Initial(name)) if unknown and name not in p else name)
     return tuple(names)
 
 

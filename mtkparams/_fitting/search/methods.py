@@ -11,7 +11,7 @@ import optax
 import optimistix as optx
 from jaxtyping import Array
 
-from ..._parameters import plain, select
+from ..._parameters import Initial, plain, select
 from ...errors import KindError, unknown_name
 from ..objective.objective import Objective
 from .loop import AbstractMethod
@@ -135,9 +135,8 @@ def by_name(rates: Rates, objective: Objective) -> optax.GradientTransformation:
 def stored_label(name: object, objective: Objective) -> str:
     """The name of the parameter that `name` means: an unknown is its initial value."""
     name = plain(name)
-    return (
-        name if name in objective.p or f"Initial({name})" not in objective.p else f"Initial({name})"
-    )
+    of_unknown = str(Initial(name))
+    return of_unknown if name not in objective.p and of_unknown in objective.p else name
 
 
 def describe(method: AbstractMethod | str, asked: object) -> str:
