@@ -20,16 +20,6 @@ KS = np.array([0.2, 1.0, 0.4])  # x = 1 / (1 - k t): the second one blows up at 
 
 
 @pytest.fixture(scope="module")
-def blow_up():
-    system = System(
-        parameters={"k": 1.0},
-        unknowns={"x": 1.0},
-        derivatives=lambda t, u, p: {"x": p.k * u.x**2},
-    )
-    return ODEProblem(system, {}, (0.0, 1.5))
-
-
-@pytest.fixture(scope="module")
 def not_a_number():
     system = System(
         parameters={"k": 1.0},

@@ -7,6 +7,7 @@ first that came, in silence.
 from typing import Any
 
 import diffrax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -83,8 +84,6 @@ def test_options_of_an_ensemble():
 # x = cos t solves x' = 1e4 (x - cos t) - sin t. From 1 to 0 the first term damps, and x' = -1e4 ... grows
 # in the other direction: the explicit half of "auto" gives up, and the stiff one goes on.
 def test_auto_backwards_through_a_stiff_problem():
-    import jax.numpy as jnp
-
     system = mtk.System(
         parameters={"rate": 1e4},
         unknowns={"x": float(np.cos(1.0))},

@@ -18,16 +18,6 @@ TSIT = diffrax.Tsit5()
 
 
 @pytest.fixture(scope="module")
-def blow_up():
-    system = System(
-        parameters={"k": 1.0},
-        unknowns={"x": 1.0},
-        derivatives=lambda t, u, p: {"x": p.k * u.x**2},
-    )
-    return ODEProblem(system, {}, (0.0, 1.5))
-
-
-@pytest.fixture(scope="module")
 def circle():
     system = System(
         parameters={"r": 5.0},
