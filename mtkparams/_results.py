@@ -26,6 +26,18 @@ class RESULTS(eqx.Enumeration):
 
     **Fits** that worked: `converged`; `steps_done`; `patience_spent`; `no_search`, of values found
     elsewhere. Others: `running`; `start_failed`; `no_step`; `stalled`; `interrupted`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> growth = mtk.System(
+        ...     parameters={"k": 1.0},
+        ...     unknowns={"x": 1.0},
+        ...     derivatives=lambda t, u, p: {"x": p.k * u.x**2},
+        ... )
+        >>> solution = mtk.solve(mtk.ODEProblem(growth, {}, (0.0, 2.0)), throw=False)
+        >>> bool(solution.succeeded), bool(solution.result == mtk.RESULTS.dt_min_reached)
+        (False, True)
     """
 
     successful = "It arrived."
@@ -68,11 +80,11 @@ class RESULTS(eqx.Enumeration):
 NAMES: tuple[str, ...] = RESULTS.__names__
 
 
-_WORKED = np.array(
-    [NAMES.index(name) for name in ("successful", "event_occurred")]
-    + [NAMES.index(name) for name in ("converged", "steps_done", "patience_spent", "no_search")],
-    np.int32,
+_OF_SOLVES, _OF_FITS = (
+    ("successful", "event_occurred"),
+    ("converged", "steps_done", "patience_spent", "no_search"),
 )
+_WORKED = np.array([NAMES.index(name) for name in (*_OF_SOLVES, *_OF_FITS)], np.int32)
 
 
 def number(result: RESULTS) -> Int[Array, "*batch"]:

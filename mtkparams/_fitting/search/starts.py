@@ -109,6 +109,15 @@ class StartTable(eqx.Module):
     - `code`: why each stopped; `evaluations`, `failures`: counts; `number`: which start it was.
     - `cluster`: equal numbers for equal optima, 0 for the best, -1 for those that failed.
     - `labels`: the names of the columns of `v`.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> p = mtk.parameters({"x": 0.5})
+        >>> double_well = lambda p: (p["x"] ** 2 - 1) ** 2 + 0.3 * p["x"]
+        >>> result = mtk.fitting.minimise(double_well, p, starts={"x": [0.5, -0.5, 2.0]})
+        >>> result.starts.number.tolist()[0], result.starts.cluster.tolist()
+        (1, [0, 1, 1])
     """
 
     v: Float[np.ndarray, "starts n"]

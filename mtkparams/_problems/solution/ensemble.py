@@ -32,6 +32,21 @@ class EnsembleSolution(eqx.Module):
       with a leading axis.
     - `result`: how each member ended, an `mtk.RESULTS` with a leading axis.
     - `values`: what differs between the members, by name.
+
+    !!! Example
+
+        >>> import mtkparams as mtk
+        >>> growth = mtk.System(
+        ...     parameters={"k": 1.0},
+        ...     unknowns={"x": 1.0},
+        ...     derivatives=lambda t, u, p: {"x": p.k * u.x**2},
+        ... )
+        >>> problem = mtk.ODEProblem(growth, {}, (0.0, 1.5))
+        >>> ensemble = mtk.solve_ensemble(problem, {"k": [0.2, 1.0, 0.4]}, throw=False)
+        >>> ensemble.succeeded.tolist()
+        [True, False, True]
+        >>> [round(x, 4) for x in ensemble[ensemble.succeeded]["x"][:, -1].tolist()]
+        [1.4286, 2.5]
     """
 
     output: Any
